@@ -1,0 +1,93 @@
+"""How many bytes: quality, bits per pixel or a limit to a grid and tokens a tile.
+
+Two dials set the size of a file: how many tiles the picture is resampled to, and how many tokens
+are kept of each. Measured on photos, a picture is best served by all its tokens on as
+many tiles as the bytes allow, so the number of tiles moves first, and tokens are cut to fit.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from titokzip.tiling import Grid
+
+DEFAULT_QUALITY = 50
+_MIDDLE_SIDE = 256  # source pixels that a tile covers at the default quality, each way
+_STEPS_PER_DOUBLING = 25  # of quality, for half the side of a tile
+_MAX_TILES = 2**16
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What the user asked for, once; nothing set means the default quality."""
+
+    quality: float | None = None  # 1..100
+    bpp: float | None = None  # bits of the whole file a pixel of the original, at the most
+    max_bytes: int | None = None  # of the whole file
+    tokens: int | None = None  # a tile
+    tile: int | None = None  # source pixels that a tile covers, each way
+
+    def __post_init__(self) -> None:
+        asked = (self.quality, self.bpp, self.max_bytes)
+        if sum(value is not None for value in asked) > 1:
+            raise ValueError("quality, bpp and max_bytes exclude each other")
+        if self.quality is not None and self.tile is not None:
+            raise ValueError("quality sets the tile; give one or the other")
+        if any(value is not None for value in (self.bpp, self.max_bytes)) and (
+            self.tokens is not None or self.tile is not None
+        ):
+            raise ValueError(
+                "tokens and tile are set by a limit on the size; give one or the other"
+            )
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise ValueError(f"quality is 1 to 100, not {self.quality}")
+        if self.bpp is not None and not 0 < self.bpp < math.inf:
+            raise ValueError(f"bits per pixel are more than 0, not {self.bpp}")
+        for name in ("max_bytes", "tokens", "tile"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is at least 1, not {value}")
+
+    def limit(self, width: int, height: int) -> int | None:
+        """Bytes that the file may have, if a limit was asked for."""
+        if self.bpp is not None:
+            return int(self.bpp * width * height / 8)
+        return self.max_bytes
+
+    def grid(self, width: int, height: int) -> Grid:
+        """Choose the grid when there is no limit."""
+        if self.tile is not None:
+            return nearest_grid(width, height, width * height / self.tile**2)
+        quality = DEFAULT_QUALITY if self.quality is None else self.quality
+        side = _MIDDLE_SIDE * 2 ** ((DEFAULT_QUALITY - quality) / _STEPS_PER_DOUBLING)
+        return nearest_grid(width, height, width * height / side**2)
+
+
+def nearest_grid(width: int, height: int, tiles: float) -> Grid:
+    """Find the grid of about `tiles` tiles that covers width x height with the squarest ones."""
+    tiles = min(max(tiles, 1), _MAX_TILES)
+    columns = min(max(math.sqrt(tiles * width / height), 1), tiles)
+    rows = tiles / columns
+
+    def misfit(grid: Grid) -> float:
+        stretch = math.log((width / grid.columns) / (height / grid.rows))
+        return abs(stretch) + abs(math.log(grid.tiles / tiles))
+
+    choices = [
+        Grid(r, c)
+        for r in {math.floor(rows), math.ceil(rows)}
+        for c in {math.floor(columns), math.ceil(columns)}
+    ]
+    return min(choices, key=misfit)
+
+
+def ladder(width: int, height: int, tiles: float) -> Iterator[Grid]:
+    """Go through ever smaller grids, from about `tiles` tiles down to a single one."""
+    seen: Grid | None = None
+    tiles = min(max(tiles, 1), _MAX_TILES)
+    while tiles > 0.7:
+        grid = nearest_grid(width, height, tiles)
+        if seen is None or grid.tiles < seen.tiles:
+            yield grid
+            seen = grid
+        tiles /= 1.19
