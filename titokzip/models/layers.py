@@ -1,0 +1,127 @@
+"""What our tokenizers are made of: transformer, quantizer and the way from patches to pixels.
+
+B pictures, P patches, k latents, T = 1 + P + k positions, D width, K codes of C numbers.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block: every position attends to every other."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_1 = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.norm_2 = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, 4 * width)
+        self.contract = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix x [B, T, D] across positions, then each position across its width."""
+        x = x + self.attend(self.norm_1(x))
+        mixed: Tensor = x + self.contract(F.gelu(self.expand(self.norm_2(x))))
+        return mixed
+
+    def attend(self, x: Tensor) -> Tensor:
+        """Multi-head self-attention over x [B, T, D], without a mask."""
+        b, t, d = x.shape
+        qkv = self.qkv(x).view(b, t, 3, self.heads, d // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [B, heads, T, D / heads]
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        attended: Tensor = self.out(mixed.transpose(1, 2).reshape(b, t, d))
+        return attended
+
+
+@dataclass(frozen=True)
+class ViTConfig:
+    """The shape of a stack of blocks."""
+
+    width: int  # D
+    depth: int
+    heads: int
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ValueError(f"a width of {self.width} does not split into {self.heads} heads")
+
+
+SMALL = ViTConfig(width=512, depth=8, heads=8)
+BASE = ViTConfig(width=768, depth=12, heads=12)
+LARGE = ViTConfig(width=1024, depth=24, heads=16)
+
+
+class ViT(nn.Module):
+    """A transformer over a class token, P patches and up to `latents` latents, in that order."""
+
+    def __init__(self, config: ViTConfig, patches: int, latents: int) -> None:
+        super().__init__()
+        self.cls = table(1, config.width)
+        self.positions = table(1 + patches, config.width)
+        self.latent_positions = table(latents, config.width)
+        self.norm_pre = nn.LayerNorm(config.width)
+        self.blocks = nn.Sequential(
+            *(Block(config.width, config.heads) for _ in range(config.depth))
+        )
+        self.norm_post = nn.LayerNorm(config.width)
+
+    def forward(self, patches: Tensor, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """Let patches [B, P, D] and latents [B, k, D] read each other; the shapes stay."""
+        b, p, _ = patches.shape
+        patches = torch.cat([self.cls.expand(b, -1, -1), patches], dim=1) + self.positions
+        latents = latents + self.latent_positions[: latents.shape[1]]
+        x = self.blocks(self.norm_pre(torch.cat([patches, latents], dim=1)))
+        x = self.norm_post(x)
+        return x[:, 1 : 1 + p], x[:, 1 + p :]
+
+
+class Quantizer(nn.Module):
+    """Latents to the numbers of the nearest codes, and back; in float32 even under autocast."""
+
+    def __init__(self, codebook: int, channels: int, *, normalized: bool) -> None:
+        super().__init__()
+        self.normalized = normalized
+        self.codebook = table(codebook, channels)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Find the tokens int32 [B, L] of latents [B, L, C]."""
+        with torch.autocast(device_type=latents.device.type, enabled=False):
+            z, codes = self._metric(latents).flatten(0, 1), self._metric(self.codebook)
+            distance = z.square().sum(1, keepdim=True) + codes.square().sum(1) - 2 * z @ codes.T
+            return distance.argmin(1).view(latents.shape[:2]).int()
+
+    def lookup(self, tokens: Tensor) -> Tensor:
+        """Give the codes [B, k, C] of tokens [B, k]."""
+        return self._metric(self.codebook[tokens.long()])
+
+    def _metric(self, x: Tensor) -> Tensor:
+        return F.normalize(x.float(), dim=-1) if self.normalized else x.float()
+
+
+class PatchHead(nn.Module):
+    """Patches to their pixels."""
+
+    def __init__(self, width: int, patch: int) -> None:
+        super().__init__()
+        self.patch = patch
+        self.conv = nn.Conv2d(width, 3 * patch**2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, D, h, w] to [B, 3, patch * h, patch * w]."""
+        x = self.conv(x)
+        b, _, h, w = x.shape
+        x = x.view(b, self.patch, self.patch, 3, h, w)  # row, column, colour: not pixel_shuffle's
+        return x.permute(0, 3, 4, 1, 5, 2).reshape(b, 3, h * self.patch, w * self.patch)
+
+
+def table(rows: int, width: int) -> nn.Parameter:
+    """Make a learned table [rows, width], at random with rows of about unit length."""
+    bound = (3 / width) ** 0.5
+    # Not normal_: on the meta device it imports a compiler, for a second.
+    return nn.Parameter(torch.empty(rows, width).uniform_(-bound, bound))
