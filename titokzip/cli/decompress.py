@@ -1,0 +1,103 @@
+"""titokzip decompress: .ttk files to pictures."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from titokzip.cli.files import file_options, plan, report
+
+FORMATS = ["png", "webp", "jpg", "ppm", "bmp", "tif"]
+
+
+class SizeType(click.ParamType[Any]):
+    """A size in pixels, as 640x480."""
+
+    name = "WxH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read original, native or WxH."""
+        if value in ("original", "native"):
+            return value
+        width, _, height = str(value).partition("x")
+        if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+            self.fail(f"{value!r} is not original, native or WxH", param, ctx)
+        return int(width), int(height)
+
+
+@click.command(short_help="Paint the pictures of .ttk files.")
+@file_options
+@click.option(
+    "--format",
+    "suffix",
+    type=click.Choice(FORMATS),
+    help="Format of the pictures.  [default: the suffix of -o, or png]",
+)
+@click.option(
+    "--size",
+    type=SizeType(),
+    default="original",
+    show_default=True,
+    metavar="original|native|WxH",
+    help="Pixels of the pictures; native is the grid's.",
+)
+@click.option("--allow-partial", is_flag=True, help="Decode what is intact of a cut file.")
+@click.option("--max-pixels", type=int, metavar="N", help="Allow pictures of up to N pixels.")
+@click.option(
+    "-m",
+    "--model",
+    default=None,
+    metavar="NAME",
+    help="Model, if it is not among those that are found by themselves.",
+)
+def decompress(
+    files: tuple[str, ...],
+    suffix: str | None,
+    size: Any,
+    allow_partial: bool,
+    max_pixels: int | None,
+    model: str | None,
+    **options: Any,
+) -> None:
+    """Decompress .ttk files: photo.ttk becomes photo.png.
+
+    \b
+    titokzip decompress photo.ttk -o back.jpg
+    titokzip decompress -r small -O pictures --format webp
+    titokzip decompress - < photo.ttk > back.png
+    """
+    reporting = {"as_json": options["as_json"]}
+    reporting |= {key: options.pop(key) for key in ("quiet", "verbose")}
+    device, threads, batch = (options.pop(key) for key in ("device", "threads", "batch_size"))
+    chosen = f".{suffix}" if suffix else None
+    _check_suffix(options["output"], chosen)
+    jobs = plan(files, {".ttk"}, lambda path: path.with_suffix(chosen or ".png"), **options)
+    begun = time.perf_counter()
+    import torch  # noqa: F401  (its time is reported apart)
+
+    start = {"import torch": time.perf_counter() - begun}
+    from titokzip import bulk
+
+    results = bulk.decompress_files(
+        jobs,
+        bulk.Models(model, device, batch),
+        bulk.Options(options["force"], options["remove"], threads),
+        suffix=chosen,
+        native=size == "native",
+        size=size if isinstance(size, tuple) else None,
+        partial=allow_partial,
+        max_pixels=max_pixels,
+    )
+    report(results, jobs, start, **reporting)
+
+
+def _check_suffix(output: str | None, chosen: str | None) -> None:
+    """Refuse an output whose suffix names no picture format, before anything is done."""
+    if output in (None, "-") or chosen:
+        return
+    from PIL import Image
+
+    suffix = Path(output or "").suffix.lower()
+    if Image.registered_extensions().get(suffix) not in Image.SAVE:
+        raise click.UsageError(f"-o {output}: no picture format ends in {suffix or 'nothing'!r}")

@@ -1,0 +1,241 @@
+"""What the commands over many files share: where outputs go, and how their fate is told."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from titokzip.bulk import Job, Result
+
+FAILED, MISSING, REFUSED = 1, 3, 4
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def file_options(command: Command) -> Command:
+    """Give a command the options that all commands over files have."""
+    for option in reversed(
+        [
+            click.argument("files", nargs=-1, required=True, metavar="FILE..."),
+            click.option(
+                "-o", "--output", metavar="FILE", help="Output, for one input; - is stdout."
+            ),
+            click.option(
+                "-O",
+                "--output-dir",
+                metavar="DIR",
+                type=click.Path(path_type=Path),
+                help="Folder for outputs; folders inside inputs are kept.",
+            ),
+            click.option("-c", "--stdout", is_flag=True, help="Write to standard output."),
+            click.option("-r", "--recursive", is_flag=True, help="Go through folders."),
+            click.option("-f", "--force", is_flag=True, help="Overwrite outputs that exist."),
+            click.option("--skip-existing", is_flag=True, help="Leave out what is done already."),
+            click.option("--rm", "remove", is_flag=True, help="Delete inputs that succeeded."),
+            click.option(
+                "--device",
+                default="auto",
+                show_default=True,
+                type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+            ),
+            click.option(
+                "-j",
+                "--threads",
+                default=2,
+                show_default=True,
+                type=click.IntRange(1, 64),
+                help="Threads that read files ahead.",
+            ),
+            click.option(
+                "--batch-size",
+                default=16,
+                show_default=True,
+                type=click.IntRange(1, 4096),
+                help="Tiles that the network sees at once.",
+            ),
+            click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout."),
+            click.option("--quiet", is_flag=True, help="Report errors only."),
+            click.option("-v", "--verbose", is_flag=True, help="Report where the time went."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def plan(
+    files: tuple[str, ...],
+    suffixes: set[str],
+    rename: Callable[[Path], Path],
+    *,
+    output: str | None,
+    output_dir: Path | None,
+    stdout: bool,
+    recursive: bool,
+    force: bool,
+    skip_existing: bool,
+    remove: bool,
+    as_json: bool,
+) -> "list[Job]":
+    """Pair every input with its output, or refuse what makes no sense (exit 2)."""
+    from titokzip.bulk import Job, find
+
+    if sum([output is not None, output_dir is not None, stdout]) > 1:
+        raise click.UsageError("-o, -O and -c exclude each other")
+    stdout = stdout or output == "-"
+    if stdout and as_json:
+        raise click.UsageError("--json and the output would both go to standard output")
+    if stdout and remove:
+        raise click.UsageError("--rm with standard output would leave nothing behind")
+    if files == ("-",):
+        stdout = stdout or not (output or output_dir)
+        target = None if stdout else Path(output or output_dir / rename(Path("stdin")))  # type: ignore[operator]
+        jobs = [Job(None, target)]
+    elif "-" in files:
+        raise click.UsageError("standard input is read alone, not among files")
+    else:
+        found = list(find(files, suffixes, recursive))
+        if output is not None and len(found) > 1:
+            raise click.UsageError("-o is for one input; -O names a folder for many")
+        jobs = [
+            Job(path, None if stdout else _target(path, inside, rename, output, output_dir))
+            for path, inside in found
+        ]
+    _refuse_collisions(jobs)
+    if stdout and len(jobs) > 1:
+        raise click.UsageError("standard output takes one file")
+    if stdout and sys.stdout.isatty() and not force:
+        raise click.UsageError("binary data to a terminal; -o names a file, -f does it anyway")
+    if skip_existing:
+        jobs = [job for job in jobs if not (job.target and job.target.exists())]
+    return jobs
+
+
+def _target(
+    path: Path,
+    inside: Path,
+    rename: Callable[[Path], Path],
+    output: str | None,
+    output_dir: Path | None,
+) -> Path:
+    if output is not None:
+        return Path(output)
+    return rename(output_dir / inside if output_dir else path)
+
+
+def _refuse_collisions(jobs: "list[Job]") -> None:
+    makers: dict[Path, Job] = {}
+    for job in jobs:
+        if job.target is None:
+            continue
+        other = makers.setdefault(job.target, job)
+        if other is not job:
+            raise click.UsageError(f"{other.name} and {job.name} would both make {job.target}")
+
+
+def report(
+    results: "Iterable[Result]",
+    jobs: "list[Job]",
+    start: dict[str, float],
+    *,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Tell what became of every file, then exit: 0, 1 if some failed, 4 if only refused."""
+    from titokzip.bulk import Refused
+
+    done: list[Result] = []
+    for result in _watched(results, len(jobs), quiet):
+        done.append(result)
+        if result.error:
+            click.echo(f"titokzip: {result.job.name}: {_line(result.error)}", err=True)
+        elif not quiet:
+            click.echo(_sentence(result, verbose), err=True)
+    if verbose:
+        spent = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in start.items())
+        click.echo(f"start-up: {spent}", err=True)
+    if as_json:
+        rows = [_row(result) for result in done]
+        click.echo(json.dumps({"schema": 1, "results": rows}, indent=2))
+    errors = [result.error for result in done if result.error]
+    if errors:
+        sys.exit(exit_code(errors, Refused))
+
+
+def exit_code(errors: list[Exception], refused: type[Exception]) -> int:
+    """Choose one exit code for everything that went wrong."""
+    from titokzip.errors import ModelError
+
+    if all(isinstance(error, refused) for error in errors):
+        return REFUSED
+    if all(isinstance(error, ModelError) for error in errors):
+        return MISSING
+    return FAILED
+
+
+def _watched(results: "Iterable[Result]", total: int, quiet: bool) -> "Iterator[Result]":
+    """Show progress on a terminal, when there is enough to wait for."""
+    if quiet or total < 2 or not sys.stderr.isatty():
+        yield from results
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    yield from track(results, "", total=total, console=console, transient=True)
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def _sentence(result: "Result", verbose: bool) -> str:
+    header = result.header
+    assert header is not None, "a job without an error has a header"
+    seconds = sum(result.seconds.values())
+    line = (
+        f"{result.job.name}  {header.width} x {header.height}"
+        f"  {result.in_bytes:,} -> {result.out_bytes:,} bytes  {bpp(result):.4f} bpp"
+        f"  {seconds:.2f} s"
+    )
+    if result.note:
+        line += f"  ({result.note})"
+    if verbose:
+        parts = ", ".join(f"{stage} {spent:.2f}" for stage, spent in result.seconds.items())
+        line += f"  [{parts}]"
+    return line
+
+
+def bpp(result: "Result") -> float:
+    """Bits of the whole .ttk file a pixel of the original."""
+    assert result.header is not None, "a job without an error has a header"
+    return 8 * result.ttk_bytes / (result.header.width * result.header.height)
+
+
+def _row(result: "Result") -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "input": result.job.name,
+        "output": str(result.job.target) if result.job.target else "-",
+        "status": "error" if result.error else "success",
+    }
+    if result.error:
+        return row | {"error": _line(result.error)}
+    header = result.header
+    assert header is not None, "a job without an error has a header"
+    return row | {
+        "in_bytes": result.in_bytes,
+        "out_bytes": result.out_bytes,
+        "width": header.width,
+        "height": header.height,
+        "bpp": bpp(result),
+        "columns": header.grid.columns,
+        "rows": header.grid.rows,
+        "tokens": header.tokens,
+        "model": header.model.hex(),
+        "seconds": result.seconds,
+    }

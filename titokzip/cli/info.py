@@ -1,0 +1,89 @@
+"""titokzip info and titokzip test: what can be told of a .ttk file without its model."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from titokzip import container
+from titokzip.container import Contents
+from titokzip.errors import FormatError
+
+FAILED = 1
+
+
+@click.command(short_help="Show what is in .ttk files.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+def info(files: tuple[str, ...], as_json: bool) -> None:
+    """Show header, model, grid, tokens and bytes of .ttk files; needs no model."""
+    rows, failed = [], False
+    for name in files:
+        row = _row(name)
+        failed |= row["status"] != "whole"
+        rows.append(row)
+        if not as_json:
+            _show(row)
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "results": rows}, indent=2))
+    if failed:
+        sys.exit(FAILED)
+
+
+@click.command(short_help="Check .ttk files for damage.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+def test(files: tuple[str, ...]) -> None:
+    """Check everything that can be checked without the model; exit 1 on any damage."""
+    rows = [_row(name) for name in files]
+    for row in rows:
+        detail = "" if row["status"] == "whole" else f" ({row['error']})"
+        click.echo(f"{row['input']}: {row['status']}{detail}")
+    if any(row["status"] != "whole" for row in rows):
+        sys.exit(FAILED)
+
+
+def _row(name: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"input": name}
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        contents = container.unpack(data, max_pixels=sys.maxsize, partial=True)
+    except OSError as error:
+        return row | {"status": "unreadable", "error": error.strerror or str(error)}
+    except FormatError as error:
+        return row | {"status": "damaged", "error": str(error)}
+    row |= {"status": "whole" if contents.whole else "cut"} | _fields(contents)
+    if not contents.whole:
+        whole, intact = contents.header.layers, len(contents.payloads)
+        row["error"] = f"{intact} of {whole} layers are intact"
+    return row
+
+
+def _fields(contents: Contents) -> dict[str, Any]:
+    header, grid = contents.header, contents.header.grid
+    return {
+        "version": container.VERSION,
+        "model": header.model.hex(),
+        "width": header.width,
+        "height": header.height,
+        "colour": "grey" if header.grey else "rgb",
+        "columns": grid.columns,
+        "rows": grid.rows,
+        "tokens": header.tokens,
+        "counts": header.counts,
+        "coder": header.coder.name.lower(),
+        "stops": header.stops,
+        "total_bytes": contents.total_bytes,
+        "header_bytes": contents.header_bytes,
+        "layer_bytes": [len(payload) for payload in contents.payloads],
+        "bpp": 8 * contents.total_bytes / (header.width * header.height),
+    }
+
+
+def _show(row: dict[str, Any]) -> None:
+    click.echo(f"{row['input']}: {row['status']}" + (f", {row['error']}" if "error" in row else ""))
+    for name, value in row.items():
+        if name not in ("input", "status", "error") and value is not None:
+            shown = f"{value:.4f}" if isinstance(value, float) else value
+            click.echo(f"  {name.replace('_', ' '):<13}{shown}")

@@ -1,0 +1,93 @@
+"""titokzip train: make an embedded model of photos."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from titokzip.training.loop import Progress
+
+
+@click.command(short_help="Train a model on photos.")
+@click.argument("preset")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Folder of photos, or of tar files of photos.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the run: resume.pt, log.jsonl, sheet.png and the model.",
+)
+@click.option("--minutes", type=float, default=10, show_default=True, help="Minutes of this run.")
+@click.option(
+    "--plan-minutes",
+    type=float,
+    help="Minutes of all runs chained by --resume.  [default: --minutes]",
+)
+@click.option("--resume", is_flag=True, help="Go on from resume.pt, if there is one.")
+@click.option(
+    "--init",
+    type=click.Path(exists=True, path_type=Path),
+    help="Start from the weights of a model instead of an untrained one.",
+)
+@click.option("--reading", is_flag=True, help="Train the encoder too, against a price on bits.")
+@click.option(
+    "--teacher",
+    type=click.Path(exists=True, path_type=Path),
+    help="Tiny Darknet weights (.npz) for a perceptual loss.",
+)
+@click.option("--name", default=None, help="Name of the model.  [default: the preset's]")
+@click.option("--limit", type=int, help="Photos to use, at the most.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--threads", type=int, help="CPU threads.  [default: all cores]")
+@click.option(
+    "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda", "mps"])
+)
+def train(
+    preset: str,
+    data: Path,
+    out: Path,
+    minutes: float,
+    plan_minutes: float | None,
+    resume: bool,
+    init: Path | None,
+    reading: bool,
+    teacher: Path | None,
+    name: str | None,
+    limit: int | None,
+    seed: int,
+    threads: int | None,
+    device: str,
+) -> None:
+    """Train PRESET (toy, xs or s) on photos for some minutes.
+
+    \b
+    titokzip train toy --data photos --minutes 1 --out runs/toy
+    titokzip train xs --data photos --minutes 60 --out runs/a --resume
+    titokzip compress photo.jpg -m runs/a/xs.safetensors
+    """
+    from titokzip.training import start
+
+    settings = start.Settings(
+        preset, data, out, minutes, plan_minutes or minutes, resume, init, reading, teacher,
+        name or preset, limit, seed, threads, device,
+    )  # fmt: skip
+    try:
+        card = start.run(settings, _report)
+    except KeyError as error:
+        raise click.UsageError(f"no preset named {error}") from error
+    click.echo(f"{card.path}: {card.fingerprint.hex()[:8]}", err=True)
+
+
+def _report(progress: "Progress") -> None:
+    click.echo(
+        f"{progress.seconds / 60:.1f} of {progress.planned / 60:.0f} min"
+        f"  {progress.pictures:,} pictures, {progress.rate:.1f}/s"
+        f"  loss {progress.loss:.3f}  waiting {progress.waiting:.0%}",
+        err=True,
+    )

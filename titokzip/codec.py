@@ -1,0 +1,338 @@
+"""Pictures to .ttk bytes and back.
+
+    picture ─ tiling ─▶ tiles ─ tokenizer ─▶ tokens ─ entropy ─▶ layers ─ container ─▶ file
+
+Every arrow is a module that does not know its neighbours; this one joins them.
+N tiles of all pictures at hand go through the network in batches; memory grows with the batch.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import chain, groupby, islice
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from titokzip import container, entropy, pictures, tiling, zoo
+from titokzip.container import Coder, Contents, Header
+from titokzip.errors import FormatError, RateError
+from titokzip.models.tokenizer import Tokenizer
+from titokzip.mosaic import mosaic
+from titokzip.pictures import Picture
+from titokzip.rate import Rate, ladder
+from titokzip.tiling import Grid, Tiles
+
+DEFAULT_BATCH = 16  # tiles
+Size = tuple[int, int] | None
+Row = NDArray[np.int32]  # the tokens of one tile
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Codec:
+    """One model, ready to compress and decompress."""
+
+    model: zoo.Model
+    device: str = "cpu"
+    batch: int = DEFAULT_BATCH
+
+    @classmethod
+    def load(
+        cls, name: str = zoo.DEFAULT, device: str = "auto", batch: int = DEFAULT_BATCH
+    ) -> "Codec":
+        """Load a model by name or path; `device` is auto, cpu, cuda or mps.
+
+        Raises:
+            ModelError: it is not here, or damaged.
+        """
+        device = best_device() if device == "auto" else device
+        return cls(zoo.load(zoo.find(name), device), device, batch)
+
+    # Pictures to bytes
+
+    def compress(
+        self, image: Image.Image, rate: Rate | None = None, background: str | None = None
+    ) -> bytes:
+        """Turn a picture into the bytes of a .ttk file.
+
+        Raises:
+            PictureError: it is of a kind that would lose something silently.
+            RateError: no setting reaches the size that `rate` asks for.
+        """
+        picture = pictures.plain(image, background)
+        data = next(self.compress_all([picture], rate or Rate()))
+        if isinstance(data, RateError):
+            raise data
+        return data
+
+    def compress_all(
+        self, many: Iterable[Picture], rate: Rate, verify: bool = False
+    ) -> Iterator[bytes | RateError]:
+        """Compress pictures in order, their tiles batched together; what fails is an error.
+
+        `verify` decodes the tokens of each file again and compares.
+        """
+        for group in _groups(((p, rate.grid(*p.image.size)) for p in many), self.batch):
+            tokens = self.tokenize(chain.from_iterable(self._cut(*one) for one in group))
+            ends = np.cumsum([grid.tiles for _, grid in group])[:-1]
+            for (picture, grid), own in zip(group, np.split(tokens, ends), strict=True):
+                try:
+                    data = self._written(picture, grid, own, rate)
+                except RateError as error:
+                    yield error
+                    continue
+                if verify:
+                    self._verify(data, own)
+                yield data
+
+    def tokenize(self, rows: Iterable[Tiles]) -> entropy.Tokens:
+        """Tokenize rows of tiles, each [n, S, S, 3]; [N, L]."""
+        tokens = []
+        for batch in _rebatched(rows, self.batch):
+            pixels = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2)
+            tokens.append(self._tokenizer.encode(pixels).cpu().numpy())
+        return np.concatenate(tokens)
+
+    def write(self, picture: Picture, grid: Grid, tokens: entropy.Tokens, layers: int = 1) -> bytes:
+        """Code tokens [N, k] of a picture in the fewest bytes."""
+        header = Header(
+            self.model.fingerprint[: container.FINGERPRINT_BYTES],
+            picture.image.width,
+            picture.image.height,
+            grid,
+            tokens.shape[1],
+            grey=picture.grey,
+            layers=layers,
+        )
+        counts, stops = np.full(grid.tiles, tokens.shape[1]), header.stops
+        choices = [(Coder.PACKED, entropy.pack(tokens, counts, stops, self._tokenizer.vocabulary))]
+        if self.model.prior is not None:
+            coded = entropy.range_encode(tokens, counts, stops, self.model.prior)
+            choices.append((Coder.RANGE, coded))
+        coder, payloads = min(choices, key=lambda choice: sum(map(len, choice[1])))
+        return container.pack(replace(header, coder=coder), payloads)
+
+    def _verify(self, data: bytes, tokens: entropy.Tokens) -> None:
+        """Decode what was just written; a difference would be our own bug."""
+        rows = self.read(container.unpack(data, sys.maxsize))
+        if len(rows) != len(tokens):  # a limit on the size chose another grid
+            return
+        same = all((row == own[: len(row)]).all() for row, own in zip(rows, tokens, strict=True))
+        assert same, "the file does not decode to its tokens"
+
+    def _written(self, picture: Picture, grid: Grid, tokens: entropy.Tokens, rate: Rate) -> bytes:
+        limit = rate.limit(*picture.image.size)
+        if limit is not None:
+            return self._fitted(picture, grid, tokens, limit)
+        kept = self._kept(rate.tokens)
+        return self.write(picture, grid, tokens[:, :kept], self._layers(grid, kept))
+
+    def _kept(self, asked: int | None) -> int:
+        length = self._tokenizer.length
+        if asked is None:
+            return length
+        if asked > length or (asked < length and not self._tokenizer.nested):
+            raise RateError(f"this model has {length} tokens a tile, not {asked}")
+        return asked
+
+    def _layers(self, grid: Grid, kept: int) -> int:
+        """Choose layers: each costs about six bytes, so a small file has one."""
+        tokens = grid.tiles * kept if self._tokenizer.nested else 0
+        return 1 if tokens <= 512 else 2 if tokens <= 1024 else 3
+
+    def _fitted(self, picture: Picture, grid: Grid, tokens: entropy.Tokens, limit: int) -> bytes:
+        """Find the finest grid, and on it the most tokens, that fit into `limit` bytes."""
+        whole = self.write(picture, grid, tokens, self._layers(grid, tokens.shape[1]))
+        # What this picture's tiles cost tells how many of them to expect in the limit.
+        tiles = 1.3 * grid.tiles * limit / len(whole)
+        smallest = len(whole)
+        for rung in ladder(*picture.image.size, tiles):
+            own = tokens if rung == grid else self.tokenize(self._cut(picture, rung))
+            least = 1 if rung.tiles == 1 else (5 * own.shape[1]) // 8
+            if not self._tokenizer.nested:
+                least = own.shape[1]
+            data = self._longest(picture, rung, own, least, limit)
+            if len(data) <= limit:
+                return data
+            smallest = min(smallest, len(data))
+        raise RateError(f"this picture takes at least {smallest} bytes; {limit} are too few")
+
+    def _longest(
+        self, picture: Picture, grid: Grid, tokens: entropy.Tokens, least: int, limit: int
+    ) -> bytes:
+        """Keep the most tokens, but at least `least`, whose file fits into `limit` bytes."""
+
+        def written(kept: int) -> bytes:
+            return self.write(picture, grid, tokens[:, :kept], self._layers(grid, kept))
+
+        best, low, high = written(least), least, tokens.shape[1]
+        while low < high and len(best) <= limit:
+            middle = (low + high + 1) // 2
+            data = written(middle)
+            if len(data) <= limit:
+                best, low = data, middle
+            else:
+                high = middle - 1
+        return best
+
+    def _cut(self, picture: Picture, grid: Grid) -> Iterator[Tiles]:
+        size = self._tokenizer.size
+        image = tiling.resample(picture.image, grid.columns * size, grid.rows * size)
+        return tiling.split(np.asarray(image), size, self._tokenizer.overlap)
+
+    # Bytes to pictures
+
+    def decompress(
+        self,
+        data: bytes,
+        *,
+        native: bool = False,
+        partial: bool = False,
+        size: Size = None,
+        max_pixels: int | None = None,
+    ) -> Image.Image:
+        """Paint the picture in the bytes of a .ttk file; the inverse of `compress`.
+
+        `native` leaves it at the size of its grid; `size` resamples to another than its own.
+
+        Raises:
+            FormatError: the bytes are damaged, of too many pixels, or not made by this model.
+        """
+        return self.paint(container.unpack(data, max_pixels, partial), native=native, size=size)
+
+    def paint(self, contents: Contents, *, native: bool = False, size: Size = None) -> Image.Image:
+        """Paint the picture of a file taken apart."""
+        painted = self.paint_all([(contents.header, self.read(contents))], native, size)
+        return next(painted)
+
+    def paint_all(
+        self,
+        many: Iterable[tuple[Header, list[Row]]],
+        native: bool = False,
+        size: Size = None,
+    ) -> Iterator[Image.Image]:
+        """Paint pictures in order from their headers and tokens, tiles batched together."""
+        for group in _groups(((one, one[0].grid) for one in many), self.batch):
+            features = self._features(chain.from_iterable(tokens for (_, tokens), _ in group))
+            for (header, _), grid in group:
+                rows = mosaic(self._tokenizer, islice(features, grid.tiles), grid.columns)
+                pixels = tiling.join(rows, grid, self._tokenizer.size, self._tokenizer.overlap)
+                image = Image.fromarray(pixels)
+                if not native:
+                    image = tiling.resample(image, *(size or (header.width, header.height)))
+                yield image.convert("L") if header.grey else image
+
+    def read(self, contents: Contents) -> list[Row]:
+        """Decode the tokens of a file, a row of them for every tile.
+
+        Raises:
+            FormatError: they were not made by this model, or do not decode.
+        """
+        header, prior = contents.header, self.model.prior
+        if header.model != self.model.fingerprint[: container.FINGERPRINT_BYTES]:
+            raise FormatError(f"compressed with model {header.model.hex()}, not with this one")
+        painted = header.grid.tiles * self._tokenizer.size**2
+        if painted > contents.max_pixels:
+            raise FormatError(
+                f"its grid of {painted:,} pixels is more than the limit of"
+                f" {contents.max_pixels:,}; --max-pixels raises it"
+            )
+        if header.tokens > self._tokenizer.length:
+            raise FormatError(f"damaged: {header.tokens} tokens a tile are more than the model has")
+        stops = header.stops[: len(contents.payloads)]
+        counts = np.minimum(header.counts or [header.tokens] * header.grid.tiles, stops[-1])
+        if not self._tokenizer.nested and (counts < self._tokenizer.length).any():
+            raise FormatError("damaged: this model needs all tokens of a tile")
+        if header.coder == Coder.PACKED:
+            vocabulary = self._tokenizer.vocabulary
+            tokens = entropy.unpack(contents.payloads, counts, stops, vocabulary)
+        elif prior is None:
+            raise FormatError("damaged: this model has no tables for the range coder")
+        else:
+            tokens = entropy.range_decode(contents.payloads, counts, stops, prior)
+        return [row[:count] for row, count in zip(tokens, counts, strict=True)]
+
+    @torch.inference_mode()
+    def _features(self, rows: Iterable[Row]) -> Iterator[torch.Tensor]:
+        """Decode tile after tile [C, h, h], in batches of tiles with as many tokens."""
+        for _, run in groupby(rows, key=len):
+            while chunk := list(islice(run, self.batch)):
+                tokens = torch.from_numpy(np.stack(chunk)).to(self.device)
+                yield from self._tokenizer.decode(tokens)
+
+    @property
+    def _tokenizer(self) -> Tokenizer:
+        return self.model.tokenizer
+
+
+def compress(
+    image: Image.Image,
+    *,
+    quality: float | None = None,
+    bpp: float | None = None,
+    max_bytes: int | None = None,
+    tokens: int | None = None,
+    tile: int | None = None,
+    background: str | None = None,
+    model: str = zoo.DEFAULT,
+    device: str = "auto",
+) -> bytes:
+    """Turn a picture into the bytes of a .ttk file; see `Rate` for the ways to set its size.
+
+    Raises:
+        PictureError: the picture is of a kind that would lose something silently.
+        RateError: no setting reaches the size.
+        ModelError: the model is not here.
+    """
+    rate = Rate(quality, bpp, max_bytes, tokens, tile)
+    return _loaded(model, device).compress(image, rate, background)
+
+
+def decompress(
+    data: bytes, *, partial: bool = False, max_pixels: int | None = None, device: str = "auto"
+) -> Image.Image:
+    """Paint the picture in the bytes of a .ttk file; the inverse of `compress`.
+
+    Raises:
+        FormatError: the bytes are not a .ttk file, damaged, or of more than `max_pixels`.
+        ModelError: the model that it was made with is not here.
+    """
+    contents = container.unpack(data, max_pixels, partial)
+    card = zoo.find_fingerprint(contents.header.model)
+    return _loaded(str(card.path), device).paint(contents)
+
+
+def best_device() -> str:
+    """Name the fastest device here."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+@cache
+def _loaded(name: str, device: str) -> Codec:
+    return Codec.load(name, device)
+
+
+def _groups(many: Iterable[tuple[T, Grid]], batch: int) -> Iterator[list[tuple[T, Grid]]]:
+    """Gather pictures until their tiles fill a batch."""
+    group: list[tuple[T, Grid]] = []
+    for one in many:
+        group.append(one)
+        if sum(grid.tiles for _, grid in group) >= batch:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _rebatched(rows: Iterable[Tiles], batch: int) -> Iterator[Tiles]:
+    """Regroup rows of tiles into batches of `batch`."""
+    tiles = chain.from_iterable(rows)
+    while chunk := list(islice(tiles, batch)):
+        yield np.stack(chunk)

@@ -1,0 +1,28 @@
+"""What a model must offer to be a codec; TiTok, our own model and the tests' toy satisfy it."""
+
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Tokenizer(Protocol):
+    """Square tiles to short rows of integers, and back in two steps."""
+
+    size: int  # S, the side of a tile in pixels
+    length: int  # L, tokens a tile
+    vocabulary: int  # K, values a token can have
+    nested: bool  # any prefix of the tokens decodes
+    overlap: int  # pixels on either side of a border that tiling's lapped filter mixes
+    halo: int  # cells of its neighbours' features that `paint` wants around a tile
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Tokenize pixels [B, 3, S, S] in 0..1; int32 [B, L]."""
+        ...
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Turn tokens [B, k] into features [B, C, h, h], each tile by itself."""
+        ...
+
+    def paint(self, features: Tensor) -> Tensor:
+        """Turn features [B, C, h, w] of tiles laid side by side into pixels [B, 3, H, W]."""
+        ...

@@ -1,0 +1,66 @@
+"""What training minimises: pixels through the rounding, and what a frozen network sees in them."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from titokzip.models.spectral import DIGITS_PER_TOKEN, Spectral
+
+Features = Callable[[Tensor], list[Tensor]]
+
+
+class StraightThrough(nn.Module):
+    """A model as training sees it: any prefix length a picture, gradients through the rounding."""
+
+    gains: Tensor  # [L + 1, J] after so many tokens
+    weights: Tensor  # [L + 1, J] 3^plane of the last digit known
+
+    def __init__(self, model: Spectral) -> None:
+        super().__init__()
+        self.model = model
+        counts = range(model.length + 1)
+        gains = torch.stack([model.gains(count) for count in counts])
+        weights = torch.stack([_weights(model, count) for count in counts])
+        self.register_buffer("gains", gains, persistent=False)
+        self.register_buffer("weights", weights, persistent=False)
+
+    def forward(self, pixels: Tensor, lengths: Tensor) -> Tensor:
+        """Encode pixels [B, 3, S, S] and decode the first `lengths` [B] tokens of each."""
+        read = self.model.read(pixels)
+        gains, weights = self.gains[lengths], self.weights[lengths]
+        prefix = torch.div(self.model.quantize(read) + weights // 2, weights, rounding_mode="floor")
+        rounded = prefix * weights * gains
+        passed = torch.where(gains > 0, read + (rounded - read).detach(), 0.0)
+        return self.model.repaint(self.model.synthesise(passed), lengths)
+
+
+def _weights(model: Spectral, count: int) -> Tensor:
+    known = count * DIGITS_PER_TOKEN
+    weights = torch.full_like(model.mean, 3**9, dtype=torch.int32)
+    owner = model.coefficient[:known].long()
+    return weights.scatter_reduce(0, owner, (3 ** model.plane[:known]).int(), "amin")
+
+
+def draw_lengths(count: int, longest: int, random: torch.Generator) -> Tensor:
+    """Draw prefix lengths [count]: every other full, the rest log-uniform in 1..longest."""
+    octaves = torch.rand(count, generator=random) * torch.tensor(longest).log2()
+    lengths = (2**octaves).round().long().clamp(1, longest)
+    lengths[::2] = longest
+    return lengths
+
+
+def pixel_loss(painted: Tensor, pixels: Tensor) -> Tensor:
+    """Average over pictures of their error in dB: the PSNR that is reported, negated."""
+    squared = (painted.float() - pixels).square().mean(dim=(1, 2, 3))
+    return 10 * (squared + 1e-4).log10().mean()
+
+
+def perceptual_loss(painted: Tensor, pixels: Tensor, features: Features) -> Tensor:
+    """Compare what a frozen network sees, each position's features scaled to unit length."""
+    total = painted.new_zeros(())
+    for ours, theirs in zip(features(painted), features(pixels), strict=True):
+        difference = F.normalize(ours.float(), dim=1) - F.normalize(theirs.float(), dim=1)
+        total = total + difference.square().sum(dim=1).mean()
+    return total

@@ -1,0 +1,55 @@
+"""What can be trained by name. A preset is a value: dataclasses.replace makes others of it."""
+
+from dataclasses import dataclass
+
+from titokzip.models.layers import ViTConfig
+from titokzip.models.spectral import SpectralConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One model and how to train it."""
+
+    model: SpectralConfig
+    batch: int  # pictures a step
+    muon: float  # peak learning rate of the matrices inside the transformers
+    adam: float  # and of everything else
+
+
+PRESETS = {
+    # Minutes on a laptop: for tests and for trying the commands.
+    "toy": Preset(
+        SpectralConfig(
+            encoder=ViTConfig(width=32, depth=1, heads=2),
+            decoder=ViTConfig(width=32, depth=1, heads=2),
+            size=64,
+            length=16,
+            frequencies=40,
+            head=16,
+        ),
+        batch=8,
+        muon=3e-3,
+        adam=1e-3,
+    ),
+    # An hour or two on four CPU cores: what ships in weights/.
+    "xs": Preset(
+        SpectralConfig(
+            encoder=ViTConfig(width=256, depth=2, heads=4),
+            decoder=ViTConfig(width=256, depth=6, heads=4),
+        ),
+        batch=16,
+        muon=3e-3,
+        adam=1e-3,
+    ),
+    # Tens of minutes on an H100; not trained yet.
+    "s": Preset(
+        SpectralConfig(
+            encoder=ViTConfig(width=384, depth=4, heads=6),
+            decoder=ViTConfig(width=384, depth=8, heads=6),
+            head=128,
+        ),
+        batch=128,
+        muon=3e-3,
+        adam=1e-3,
+    ),
+}

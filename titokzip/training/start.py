@@ -1,0 +1,103 @@
+"""From a preset and a folder of photos to a weights file that the codec loads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from titokzip import entropy, zoo
+from titokzip.codec import best_device
+from titokzip.models.spectral import Spectral
+from titokzip.training import data, prior, spectrum
+from titokzip.training.loop import Progress, Run, train
+from titokzip.training.presets import PRESETS, Preset
+from titokzip.training.teacher import TinyDarknet
+
+LICENCE = "Apache-2.0"
+PRIOR_TILES = 8000  # whose tokens are counted for the tables of the range coder
+_CHUNK = 50
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `titokzip train` was asked for."""
+
+    preset: str
+    data: Path
+    out: Path
+    minutes: float
+    planned: float
+    resume: bool = False
+    init: Path | None = None
+    reading: bool = False
+    teacher: Path | None = None
+    name: str = ""
+    limit: int | None = None
+    seed: int = 0
+    threads: int | None = None
+    device: str = "auto"
+
+
+def run(settings: Settings, report: Callable[[Progress], None]) -> zoo.Card:
+    """Train, count the tables of the range coder, and write the model; its card.
+
+    Raises:
+        KeyError: there is no such preset.
+    """
+    preset = PRESETS[settings.preset]
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    device = torch.device(best_device() if settings.device == "auto" else settings.device)
+    photos = data.load(settings.data, settings.limit)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    start, tables = _start(settings, preset, photos)
+    training = Run(
+        start,
+        replace(preset, model=start.config),
+        photos,
+        device,
+        TinyDarknet(settings.teacher).to(device).features if settings.teacher else None,
+        settings.reading,
+        settings.seed,
+    )
+    saved = settings.out / "resume.pt"
+    if settings.resume and saved.exists():
+        training.restore(saved)
+    model = train(training, settings.out, settings.minutes, settings.planned, report).cpu()
+    if tables is None or settings.reading:
+        tables = count(model, photos, settings.seed + 1)
+    path = settings.out / f"{settings.name}.safetensors"
+    return zoo.save(path, settings.name, model, tables, LICENCE)
+
+
+def _start(
+    settings: Settings, preset: Preset, photos: data.Photos
+) -> tuple[Spectral, entropy.Prior | None]:
+    """Make the model to train, untrained or from weights, once: resumed runs read it again."""
+    if settings.init is not None:
+        loaded = zoo.load(zoo.card(settings.init))
+        assert isinstance(loaded.tokenizer, Spectral)
+        return loaded.tokenizer.train().requires_grad_(True), loaded.prior
+    path = settings.out / "start.safetensors"
+    if not (settings.resume and path.exists()):
+        sampler = data.Sampler(
+            photos.training, preset.model.size, preset.model.overlap, settings.seed
+        )
+        untrained = spectrum.design(preset.model, sampler.batch)
+        zoo.save(path, "start", untrained, count(untrained, photos, settings.seed + 1), LICENCE)
+    loaded = zoo.load(zoo.card(path))
+    assert isinstance(loaded.tokenizer, Spectral)
+    return loaded.tokenizer.train().requires_grad_(True), loaded.prior
+
+
+@torch.inference_mode()
+def count(model: Spectral, photos: data.Photos, seed: int) -> entropy.Prior:
+    """Count how often each digit takes each value, over tiles of the training photos."""
+    sampler = data.Sampler(photos.training, model.size, model.overlap, seed)
+    tiles = min(PRIOR_TILES, 20 * len(photos.training))
+    chunks = range(max(1, tiles // _CHUNK))
+    tokens = [model.encode(sampler.batch(_CHUNK)).numpy() for _ in chunks]
+    return prior.fit(model, np.concatenate(tokens))

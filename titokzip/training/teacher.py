@@ -1,0 +1,51 @@
+"""Tiny Darknet, a small ImageNet classifier, as the judge of a perceptual loss.
+
+The weights are a .npz of sixteen convolutions named 01_w, 01_b and so on, batch norm folded in;
+training only, nothing of them ships. Redmon, https://pjreddie.com/darknet/tiny-darknet (public
+domain).
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+_POOLED = (1, 2, 6, 10)  # convolutions followed by a 2x2 max pooling
+_SEEN = (1, 2, 6, 10, 14)  # convolutions whose output is compared
+_SLOPE = 0.1
+
+Floats = NDArray[np.float32]
+
+
+class TinyDarknet(nn.Module):
+    """The convolutions of Tiny Darknet up to the fourteenth, frozen."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        with np.load(path, allow_pickle=False) as arrays:
+            self.convolutions = nn.ModuleList(
+                _convolution(arrays[f"{i:02d}_w"], arrays[f"{i:02d}_b"])
+                for i in range(1, max(_SEEN) + 1)
+            )
+        self.requires_grad_(False)
+
+    def features(self, pixels: Tensor) -> list[Tensor]:
+        """See pixels [B, 3, H, W] in 0..1 as maps at 1, 1/2, 1/4, 1/8 and 1/16 of their size."""
+        seen, x = [], pixels
+        for i, convolution in enumerate(self.convolutions, 1):
+            x = F.leaky_relu(convolution(x), _SLOPE)
+            if i in _SEEN:
+                seen.append(x)
+            if i in _POOLED:
+                x = F.max_pool2d(x, 2, ceil_mode=True)
+        return seen
+
+
+def _convolution(weight: Floats, bias: Floats) -> nn.Conv2d:
+    outputs, inputs, side, _ = weight.shape
+    layer = nn.Conv2d(inputs, outputs, side, padding="same")
+    layer.load_state_dict({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)})
+    return layer
