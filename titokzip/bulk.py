@@ -159,6 +159,7 @@ def decompress_files(
     max_pixels: int | None = None,
 ) -> Iterator[Result]:
     """Decompress files in order; `codec_for` finds the model that a file was made with."""
+
     def read(result: Result) -> Coded:
         data = _bytes_of(result.job)
         result.in_bytes = result.ttk_bytes = len(data)

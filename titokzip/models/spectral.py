@@ -131,7 +131,7 @@ class Spectral(nn.Module):
         self.size, self.length, self.overlap = config.size, config.length, config.overlap
         digits = config.length * DIGITS_PER_TOKEN
         self.register_buffer("basis", torch.zeros(config.frequencies, config.size))
-        self.register_buffer("colour", torch.eye(3))
+        self.register_buffer("colour", torch.zeros(3, 3))  # eye on meta costs a second
         self.register_buffer("mean", torch.zeros(config.coefficients))
         self.register_buffer("step", torch.ones(()))
         self.register_buffer("gain", torch.ones(digits))

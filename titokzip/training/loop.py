@@ -27,6 +27,7 @@ from titokzip.training.objective import (
     draw_lengths,
     perceptual_loss,
     pixel_loss,
+    price,
 )
 from titokzip.training.optimizer import Optimizer
 from titokzip.training.presets import Preset
@@ -34,6 +35,7 @@ from titokzip.training.presets import Preset
 SAVE_EVERY = 60.0  # seconds: what a killed run loses at most
 REPORT_EVERY = 5.0
 EVALUATE_EVERY = 600.0
+SAMPLED = 256  # tiles that tell how large coefficients are
 WATCHED = 32  # photos held out that an evaluation looks at
 PERCEPTUAL_WEIGHT = 8.0  # of what a teacher sees, beside an error in dB
 
@@ -63,24 +65,27 @@ class Run:
         reading: bool = False,  # train the encoder too: tokens change, and so do their tables
         seed: int = 0,
     ) -> None:
-        self.preset, self.device, self.teacher = preset, device, teacher
+        self.preset, self.device, self.teacher, self.reading = preset, device, teacher, reading
         self.model = model.to(device)
         model.reader.requires_grad_(reading)
         model.reader_end.requires_grad_(reading)
-        self.objective = StraightThrough(model).to(device)
         self.validation = centre_tiles(photos.validation[:WATCHED], model.size)
         self.optimizer = Optimizer(model, preset.muon, preset.adam)
         in_bfloat16(model)
         training = [photo.to(device) for photo in photos.training]
         self.sampler = Sampler(training, model.size, model.overlap, seed)
+        typical = Sampler(photos.training, model.size, model.overlap, seed).batch(SAMPLED)
+        self.objective = StraightThrough(model, typical.to(device)).to(device)
         self.random = torch.Generator().manual_seed(seed)
         self.seconds, self.pictures, self.loss = 0.0, 0, 0.0
 
     def step(self, tiles: Tensor, progress: float) -> Tensor:
         """Learn from tiles [B, 3, S, S]; the loss, not waited for."""
         lengths = draw_lengths(len(tiles), self.model.length, self.random).to(self.device)
-        painted = self.objective(tiles, lengths)
+        painted, bits = self.objective(tiles, lengths)
         loss = pixel_loss(painted, tiles)
+        if self.reading:
+            loss = loss + price(bits)
         if self.teacher is not None:
             seen = perceptual_loss(painted, tiles, self.teacher)
             loss = loss + PERCEPTUAL_WEIGHT * seen

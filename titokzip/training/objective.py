@@ -1,5 +1,6 @@
 """What training minimises: pixels through the rounding, and what a frozen network sees in them."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -10,30 +11,42 @@ from titokzip.models.spectral import DIGITS_PER_TOKEN, Spectral
 
 Features = Callable[[Tensor], list[Tensor]]
 
+DECIBELS_PER_DOUBLING = 1.05  # what twice the bytes buy, measured on photos: the price of bits
+
 
 class StraightThrough(nn.Module):
     """A model as training sees it: any prefix length a picture, gradients through the rounding."""
 
+    sizes: Tensor  # [J] of coefficients, on average
     gains: Tensor  # [L + 1, J] after so many tokens
     weights: Tensor  # [L + 1, J] 3^plane of the last digit known
 
-    def __init__(self, model: Spectral) -> None:
+    def __init__(self, model: Spectral, tiles: Tensor) -> None:
+        """Wrap a model; from `tiles` [B, 3, S, S] it learns how large coefficients are."""
         super().__init__()
         self.model = model
+        with torch.no_grad():
+            sizes = model.analyse(tiles).abs().mean(dim=0)
+        self.register_buffer("sizes", sizes, persistent=False)
         counts = range(model.length + 1)
         gains = torch.stack([model.gains(count) for count in counts])
         weights = torch.stack([_weights(model, count) for count in counts])
         self.register_buffer("gains", gains, persistent=False)
         self.register_buffer("weights", weights, persistent=False)
 
-    def forward(self, pixels: Tensor, lengths: Tensor) -> Tensor:
-        """Encode pixels [B, 3, S, S] and decode the first `lengths` [B] tokens of each."""
+    def forward(self, pixels: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode pixels [B, 3, S, S] and decode the first `lengths` [B] tokens of each.
+
+        Returns the painted pixels, and about how many bits those tokens take [B], were each
+        coefficient Laplacian.
+        """
         read = self.model.read(pixels)
         gains, weights = self.gains[lengths], self.weights[lengths]
         prefix = torch.div(self.model.quantize(read) + weights // 2, weights, rounding_mode="floor")
         rounded = prefix * weights * gains
         passed = torch.where(gains > 0, read + (rounded - read).detach(), 0.0)
-        return self.model.repaint(self.model.synthesise(passed), lengths)
+        bits = (torch.where(gains > 0, read.abs(), 0.0) / self.sizes).sum(dim=1) / math.log(2)
+        return self.model.repaint(self.model.synthesise(passed), lengths), bits
 
 
 def _weights(model: Spectral, count: int) -> Tensor:
@@ -55,6 +68,11 @@ def pixel_loss(painted: Tensor, pixels: Tensor) -> Tensor:
     """Average over pictures of their error in dB: the PSNR that is reported, negated."""
     squared = (painted.float() - pixels).square().mean(dim=(1, 2, 3))
     return 10 * (squared + 1e-4).log10().mean()
+
+
+def price(bits: Tensor) -> Tensor:
+    """Turn bits [B] into the dB that they could have bought elsewhere."""
+    return DECIBELS_PER_DOUBLING * bits.clamp(min=1).log2().mean()
 
 
 def perceptual_loss(painted: Tensor, pixels: Tensor, features: Features) -> Tensor:

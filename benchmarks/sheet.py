@@ -1,0 +1,66 @@
+"""Lay photos over what the codec makes of them, with the bytes under each.
+
+python benchmarks/sheet.py DIR --out docs/kodak.webp
+python benchmarks/sheet.py DIR --only 04 15 20 --columns 3 --out docs/strip.webp
+"""
+
+import argparse
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from titokzip import Rate
+from titokzip.codec import Codec
+
+GAP, LABEL = 6, 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--only", nargs="*", help="parts of the names of the photos to show")
+    parser.add_argument("--columns", type=int, default=6)
+    parser.add_argument("--width", type=int, default=240, help="pixels of a photo on the sheet")
+    parser.add_argument("--max-bytes", type=int, nargs="*", help="a row for each limit")
+    parser.add_argument("--model", default="xs")
+    args = parser.parse_args()
+    codec = Codec.load(args.model)
+    rates = [Rate(max_bytes=n) for n in args.max_bytes or []] or [Rate()]
+    files = sorted(f for f in args.folder.iterdir() if f.suffix in (".png", ".webp", ".jpg"))
+    if args.only:
+        files = [f for f in files if any(part in f.stem for part in args.only)]
+    cells = [cell(codec, file, rates, args.width) for file in files]
+    height = max(c.height for c in cells)
+    lines = -(-len(cells) // args.columns)
+    sheet = Image.new(
+        "RGB",
+        (args.columns * (args.width + GAP) - GAP, lines * (height + GAP) - GAP),
+        "white",
+    )
+    for i, picture in enumerate(cells):
+        left = i % args.columns * (args.width + GAP)
+        sheet.paste(picture, (left, i // args.columns * (height + GAP)))
+    sheet.save(args.out, quality=88, method=6)
+    print(f"{args.out}: {sheet.width} x {sheet.height}, {args.out.stat().st_size:,} bytes")
+
+
+def cell(codec: Codec, file: Path, rates: list[Rate], width: int) -> Image.Image:
+    """Stack a photo and what each rate makes of it, all as wide, each with a line below."""
+    photo = Image.open(file).convert("RGB")
+    rows = [(photo, f"{file.stem}, {photo.width} x {photo.height}")]
+    for rate in rates:
+        data = codec.compress(photo, rate)
+        rows.append((codec.decompress(data), f"{len(data):,} bytes"))
+    height = round(width * photo.height / photo.width)
+    picture = Image.new("RGB", (width, len(rows) * (height + LABEL)), "white")
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(13)
+    for i, (image, words) in enumerate(rows):
+        top = i * (height + LABEL)
+        picture.paste(image.resize((width, height), Image.Resampling.LANCZOS), (0, top))
+        draw.text((width // 2, top + height + 2), words, "black", font, anchor="ma")
+    return picture
+
+
+if __name__ == "__main__":
+    main()
