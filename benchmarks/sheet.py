@@ -30,7 +30,8 @@ def main() -> None:
     files = sorted(f for f in args.folder.iterdir() if f.suffix in (".png", ".webp", ".jpg"))
     if args.only:
         files = [f for f in files if any(part in f.stem for part in args.only)]
-    cells = [cell(codec, file, rates, args.width) for file in files]
+    photos = {file.stem: Image.open(file).convert("RGB") for file in files}
+    cells = [stacked(codec, photo, name, rates, args.width) for name, photo in photos.items()]
     height = max(c.height for c in cells)
     lines = -(-len(cells) // args.columns)
     sheet = Image.new(
@@ -45,10 +46,11 @@ def main() -> None:
     print(f"{args.out}: {sheet.width} x {sheet.height}, {args.out.stat().st_size:,} bytes")
 
 
-def cell(codec: Codec, file: Path, rates: list[Rate], width: int) -> Image.Image:
+def stacked(
+    codec: Codec, photo: Image.Image, name: str, rates: list[Rate], width: int
+) -> Image.Image:
     """Stack a photo and what each rate makes of it, all as wide, each with a line below."""
-    photo = Image.open(file).convert("RGB")
-    rows = [(photo, f"{file.stem}, {photo.width} x {photo.height}")]
+    rows = [(photo, f"{name}, {photo.width} x {photo.height}")]
     for rate in rates:
         data = codec.compress(photo, rate)
         rows.append((codec.decompress(data), f"{len(data):,} bytes"))
