@@ -23,7 +23,7 @@ from PIL import Image
 
 from titokzip import container, pictures, zoo
 from titokzip.container import Contents, Header
-from titokzip.errors import RateError, TitokzipError
+from titokzip.errors import PictureError, TitokzipError
 from titokzip.pictures import Picture
 from titokzip.rate import Rate
 
@@ -91,12 +91,13 @@ class Models:
             ModelError: it is not here.
         """
         with self.lock:
-            if fingerprint not in self.codecs:
+            key = b"" if self.name else fingerprint
+            if key not in self.codecs:
                 name = self.name or str(zoo.find_fingerprint(fingerprint).path)
                 from titokzip.codec import Codec
 
-                self.codecs[fingerprint] = Codec.load(name, self.device, self.batch)
-            return self.codecs[fingerprint]
+                self.codecs[key] = Codec.load(name, self.device, self.batch)
+            return self.codecs[key]
 
 
 def find(inputs: Iterable[str], suffixes: set[str], recursive: bool) -> Iterator[tuple[Path, Path]]:
@@ -136,7 +137,7 @@ def compress_files(
             result.note = f"first of {picture.frames} frames"
         return picture
 
-    def work(good: Iterator[Picture]) -> Iterator[bytes | RateError]:
+    def work(good: Iterator[Picture]) -> Iterator[bytes | TitokzipError]:
         return codec.compress_all(good, rate, verify)
 
     def write(result: Result, data: bytes) -> None:
@@ -173,14 +174,21 @@ def decompress_files(
             yield from codec.paint_all((coded for _, coded in run), native, size)
 
     def write(result: Result, image: Image.Image) -> None:
-        file = io.BytesIO()
         target = result.job.target
-        wanted = suffix or (target.suffix if target else "") or ".png"
-        image.save(file, Image.registered_extensions()[wanted.lower()])
-        result.out_bytes = file.tell()
-        _deliver(result.job, file.getvalue(), options)
+        data = _encoded(image, suffix or (target.suffix if target else "") or ".png")
+        result.out_bytes = len(data)
+        _deliver(result.job, data, options)
 
     yield from _pipeline(jobs, read, work, write, options)
+
+
+def _encoded(image: Image.Image, suffix: str) -> bytes:
+    file = io.BytesIO()
+    try:
+        image.save(file, Image.registered_extensions()[suffix.lower()])
+    except Exception as error:  # Pillow's encoders raise whatever they like
+        raise PictureError(f"cannot be written as {suffix} ({error})") from error
+    return file.getvalue()
 
 
 def _missing(contents: Contents) -> str:
@@ -191,11 +199,12 @@ def _missing(contents: Contents) -> str:
 def _pipeline(
     jobs: Iterable[Job],
     read: Callable[[Result], A],
-    work: Callable[[Iterator[A]], Iterator[B | RateError]],
+    work: Callable[[Iterator[A]], Iterator[B | TitokzipError]],
     write: Callable[[Result, B], None],
     options: Options,
 ) -> Iterator[Result]:
     """Read ahead in threads, work here, write behind in a thread; results in order."""
+    todo = list(jobs)
     pending: deque[Result] = deque()  # read, or failed to be, and not yet worked on
 
     def attempt(job: Job) -> tuple[Result, A | None]:
@@ -218,14 +227,17 @@ def _pipeline(
 
     with ThreadPoolExecutor(options.threads) as readers, ThreadPoolExecutor(1) as writer:
         writing: deque[Future[Result]] = deque()
+        # A job alone is read here: Ctrl-C would not end a thread that waits for standard input.
+        alone = len(todo) == 1
+        reads = map(attempt, todo) if alone else _ahead(readers, attempt, todo, options.threads)
         begun = time.perf_counter()
-        for output in work(good(_ahead(readers, attempt, jobs, options.threads))):
+        for output in work(good(reads)):
             while pending[0].error:
                 yield from _drained(writing)
                 yield pending.popleft()
             result = pending.popleft()
             result.seconds["network"] = time.perf_counter() - begun
-            if isinstance(output, RateError):
+            if isinstance(output, TitokzipError):
                 result.error = output
                 yield from _drained(writing)
                 yield result
@@ -278,7 +290,7 @@ def _refuse_overwriting(job: Job, options: Options) -> None:
         return
     if job.source and job.target.exists() and job.target.samefile(job.source):
         raise Refused(f"{job.target} is the input itself; -o names another output")
-    if job.target.exists() and not options.force:
+    if job.target.exists() and not options.force and not _is_device(job.target):
         raise Refused(f"{job.target} exists; -f overwrites it")
 
 
@@ -288,18 +300,26 @@ def _deliver(job: Job, data: bytes, options: Options) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
-    write_atomically(job.target, data)
-    if job.source:
+    if _is_device(job.target):
+        job.target.write_bytes(data)
+    else:
+        write_atomically(job.target, data)
+    if job.source and not _is_device(job.target):
         times = job.source.stat()
         os.utime(job.target, ns=(times.st_atime_ns, times.st_mtime_ns))
         if options.remove:
             job.source.unlink()
 
 
+def _is_device(path: Path) -> bool:
+    """Tell whether a path is a pipe, /dev/null or the like: written into, never replaced."""
+    return path.exists() and not (path.is_file() or path.is_dir())
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, with the permissions of a new file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=".titokzip-", dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:

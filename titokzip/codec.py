@@ -20,7 +20,7 @@ from PIL import Image
 
 from titokzip import container, entropy, pictures, tiling, zoo
 from titokzip.container import Coder, Contents, Header
-from titokzip.errors import FormatError, RateError
+from titokzip.errors import FormatError, RateError, TitokzipError
 from titokzip.models.tokenizer import Tokenizer
 from titokzip.mosaic import mosaic
 from titokzip.pictures import Picture
@@ -28,6 +28,7 @@ from titokzip.rate import Rate, ladder
 from titokzip.tiling import Grid, Tiles
 
 DEFAULT_BATCH = 16  # tiles
+_SMALLEST_TILE = 64  # source pixels each way: room for more bytes blows nothing up further
 Size = tuple[int, int] | None
 Row = NDArray[np.int32]  # the tokens of one tile
 T = TypeVar("T")
@@ -50,7 +51,7 @@ class Codec:
         Raises:
             ModelError: it is not here, or damaged.
         """
-        device = best_device() if device == "auto" else device
+        device = devices()[-1] if device == "auto" else device
         return cls(zoo.load(zoo.find(name), device), device, batch)
 
     # Pictures to bytes
@@ -63,16 +64,17 @@ class Codec:
         Raises:
             PictureError: it is of a kind that would lose something silently.
             RateError: no setting reaches the size that `rate` asks for.
+            FormatError: it has more pixels along a side than a file can say.
         """
         picture = pictures.plain(image, background)
         data = next(self.compress_all([picture], rate or Rate()))
-        if isinstance(data, RateError):
+        if isinstance(data, TitokzipError):
             raise data
         return data
 
     def compress_all(
         self, many: Iterable[Picture], rate: Rate, verify: bool = False
-    ) -> Iterator[bytes | RateError]:
+    ) -> Iterator[bytes | TitokzipError]:
         """Compress pictures in order, their tiles batched together; what fails is an error.
 
         `verify` decodes the tokens of each file again and compares.
@@ -82,12 +84,12 @@ class Codec:
             ends = np.cumsum([grid.tiles for _, grid in group])[:-1]
             for (picture, grid), own in zip(group, np.split(tokens, ends), strict=True):
                 try:
-                    data = self._written(picture, grid, own, rate)
-                except RateError as error:
+                    data, coded = self._written(picture, grid, own, rate)
+                except TitokzipError as error:
                     yield error
                     continue
                 if verify:
-                    self._verify(data, own)
+                    self._verify(data, coded)
                 yield data
 
     def tokenize(self, rows: Iterable[Tiles]) -> entropy.Tokens:
@@ -120,17 +122,17 @@ class Codec:
     def _verify(self, data: bytes, tokens: entropy.Tokens) -> None:
         """Decode what was just written; a difference would be our own bug."""
         rows = self.read(container.unpack(data, sys.maxsize))
-        if len(rows) != len(tokens):  # a limit on the size chose another grid
-            return
-        same = all((row == own[: len(row)]).all() for row, own in zip(rows, tokens, strict=True))
-        assert same, "the file does not decode to its tokens"
+        assert np.array_equal(rows, tokens), "the file does not decode to its tokens"
 
-    def _written(self, picture: Picture, grid: Grid, tokens: entropy.Tokens, rate: Rate) -> bytes:
+    def _written(
+        self, picture: Picture, grid: Grid, tokens: entropy.Tokens, rate: Rate
+    ) -> tuple[bytes, entropy.Tokens]:
+        """Code a picture as `rate` asks; the file, and the tokens that it holds."""
         limit = rate.limit(*picture.image.size)
         if limit is not None:
             return self._fitted(picture, grid, tokens, limit)
-        kept = self._kept(rate.tokens)
-        return self.write(picture, grid, tokens[:, :kept], self._layers(grid, kept))
+        kept = tokens[:, : self._kept(rate.tokens)]
+        return self.write(picture, grid, kept, self._layers(grid, kept.shape[1])), kept
 
     def _kept(self, asked: int | None) -> int:
         length = self._tokenizer.length
@@ -145,26 +147,29 @@ class Codec:
         tokens = grid.tiles * kept if self._tokenizer.nested else 0
         return 1 if tokens <= 512 else 2 if tokens <= 1024 else 3
 
-    def _fitted(self, picture: Picture, grid: Grid, tokens: entropy.Tokens, limit: int) -> bytes:
+    def _fitted(
+        self, picture: Picture, grid: Grid, tokens: entropy.Tokens, limit: int
+    ) -> tuple[bytes, entropy.Tokens]:
         """Find the finest grid, and on it the most tokens, that fit into `limit` bytes."""
         whole = self.write(picture, grid, tokens, self._layers(grid, tokens.shape[1]))
         # What this picture's tiles cost tells how many of them to expect in the limit.
-        tiles = 1.3 * grid.tiles * limit / len(whole)
+        finest = picture.image.width * picture.image.height / _SMALLEST_TILE**2
+        tiles = min(1.3 * grid.tiles * limit / len(whole), finest)
         smallest = len(whole)
         for rung in ladder(*picture.image.size, tiles):
             own = tokens if rung == grid else self.tokenize(self._cut(picture, rung))
             least = 1 if rung.tiles == 1 else (5 * own.shape[1]) // 8
             if not self._tokenizer.nested:
                 least = own.shape[1]
-            data = self._longest(picture, rung, own, least, limit)
+            data, kept = self._longest(picture, rung, own, least, limit)
             if len(data) <= limit:
-                return data
+                return data, own[:, :kept]
             smallest = min(smallest, len(data))
         raise RateError(f"this picture takes at least {smallest} bytes; {limit} are too few")
 
     def _longest(
         self, picture: Picture, grid: Grid, tokens: entropy.Tokens, least: int, limit: int
-    ) -> bytes:
+    ) -> tuple[bytes, int]:
         """Keep the most tokens, but at least `least`, whose file fits into `limit` bytes."""
 
         def written(kept: int) -> bytes:
@@ -178,7 +183,7 @@ class Codec:
                 best, low = data, middle
             else:
                 high = middle - 1
-        return best
+        return best, low
 
     def _cut(self, picture: Picture, grid: Grid) -> Iterator[Tiles]:
         size = self._tokenizer.size
@@ -290,7 +295,7 @@ def compress(
         ModelError: the model is not here.
     """
     rate = Rate(quality, bpp, max_bytes, tokens, tile)
-    return _loaded(model, device).compress(image, rate, background)
+    return _loaded(str(zoo.find(model).path), device).compress(image, rate, background)
 
 
 def decompress(
@@ -307,11 +312,10 @@ def decompress(
     return _loaded(str(card.path), device).paint(contents)
 
 
-def best_device() -> str:
-    """Name the fastest device here."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+def devices() -> list[str]:
+    """Name the devices here, the fastest last."""
+    here = {"mps": torch.backends.mps.is_available(), "cuda": torch.cuda.is_available()}
+    return ["cpu", *(name for name, available in here.items() if available)]
 
 
 @cache

@@ -23,6 +23,7 @@ class TtkImageFile(ImageFile.ImageFile):
 
     format = FORMAT
     format_description = "titokzip picture"
+    _data = b""  # until it is painted
 
     def _open(self) -> None:
         assert self.fp is not None, "Pillow opens the file first"
@@ -40,8 +41,13 @@ class TtkImageFile(ImageFile.ImageFile):
         if self._data:
             from titokzip.codec import decompress
 
-            self.im = decompress(self._data).im
-            self._data = b""
+            try:
+                image = decompress(self._data)
+            except FormatError as error:
+                raise OSError(str(error)) from error  # Pillow's word for "damaged"
+            self.im, self._data = image.im, b""
+            if self.fp and self._exclusive_fp:
+                self.fp.close()
         return super().load()
 
 

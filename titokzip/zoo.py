@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 DEFAULT = "xs"
 FORMAT = "titokzip model 1"
 _NETWORKS = ("reader", "painter")  # parts of a model that do not change what its tokens mean
+_SHAPES = ("encoder", "decoder", "patch", "head")  # and what the card says of those parts
 _PRIOR = "prior."
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -45,7 +46,7 @@ class Card:
     path: Path
     kind: str
     fingerprint: bytes  # whole SHA-256 of what the tokens mean
-    digest: bytes  # whole SHA-256 of every tensor
+    digest: bytes  # whole SHA-256 of everything
     config: dict[str, Any]
     licence: str
 
@@ -75,10 +76,15 @@ def folders() -> list[Path]:
 
 def cards() -> Iterator[Card]:
     """Read the card of every model that is here; no weights are loaded, other files are passed."""
+    for path in files():
+        with suppress(ModelError):
+            yield card(path)
+
+
+def files() -> Iterator[Path]:
+    """List the weights files that are here, whatever is in them."""
     for folder in folders():
-        for path in sorted(folder.glob("*.safetensors")):
-            with suppress(ModelError):
-                yield card(path)
+        yield from sorted(folder.glob("*.safetensors"))
 
 
 def card(path: Path) -> Card:
@@ -101,10 +107,10 @@ def card(path: Path) -> Card:
             kind=metadata["kind"],
             fingerprint=bytes.fromhex(metadata["fingerprint"]),
             digest=bytes.fromhex(metadata["digest"]),
-            config=json.loads(metadata["config"]),
+            config=dict(json.loads(metadata["config"])),
             licence=metadata["licence"],
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: its card is damaged ({error})") from error
 
 
@@ -154,7 +160,8 @@ def load(card: Card, device: str = "cpu") -> Model:
     if card.kind != "spectral":
         raise ModelError(f"{card.path}: models of kind {card.kind!r} are newer than this titokzip")
     tensors = _read(card.path)
-    if digest(tensors) != card.digest or fingerprint(tensors) != card.fingerprint:
+    sums = (digest(tensors, card.config), fingerprint(tensors, card.config))
+    if sums != (card.digest, card.fingerprint):
         raise ModelError(f"{card.path}: damaged, its checksum does not match")
     tables = {key.removeprefix(_PRIOR): tensors.pop(key) for key in _keys(tensors, _PRIOR)}
     state = {key: _on(torch.from_numpy(array), device) for key, array in tensors.items()}
@@ -166,8 +173,9 @@ def load(card: Card, device: str = "cpu") -> Model:
             tokenizer = Spectral(SpectralConfig(**config))
         tokenizer.load_state_dict(state, strict=True, assign=True)
         prior = entropy.Prior.from_tables(tables)
-    except (RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{card.path}: does not fit its own card ({error})") from error
+    except (RuntimeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
+        reason = " ".join(str(error).split())[:200]  # torch lists every tensor, a line each
+        raise ModelError(f"{card.path}: does not fit its own card ({reason})") from error
     return Model(card.fingerprint, tokenizer.eval().requires_grad_(False), prior)
 
 
@@ -175,13 +183,14 @@ def save(path: Path, name: str, tokenizer: "Spectral", prior: entropy.Prior, lic
     """Write a model in one file, networks in half precision, so that `load` gives it back."""
     tensors = {key: _exported(key, value) for key, value in tokenizer.state_dict().items()}
     tensors |= {_PRIOR + key: table for key, table in prior.to_tables().items()}
+    config = asdict(tokenizer.config)
     metadata = {
         "format": FORMAT,
         "kind": "spectral",
         "name": name,
-        "config": json.dumps(asdict(tokenizer.config)),
-        "fingerprint": fingerprint(tensors).hex(),
-        "digest": digest(tensors).hex(),
+        "config": json.dumps(config),
+        "fingerprint": fingerprint(tensors, config).hex(),
+        "digest": digest(tensors, config).hex(),
         "licence": licence,
     }
     temporary = path.with_suffix(".tmp")
@@ -191,14 +200,15 @@ def save(path: Path, name: str, tokenizer: "Spectral", prior: entropy.Prior, lic
     return card(path)
 
 
-def fingerprint(tensors: Tensors) -> bytes:
-    """Hash what tokens mean: names, types, shapes and bytes of all but the networks."""
-    return digest({key: array for key, array in tensors.items() if not key.startswith(_NETWORKS)})
+def fingerprint(tensors: Tensors, config: Mapping[str, Any]) -> bytes:
+    """Hash what tokens mean: everything but the networks and their shapes."""
+    meaning = {key: array for key, array in tensors.items() if not key.startswith(_NETWORKS)}
+    return digest(meaning, {key: value for key, value in config.items() if key not in _SHAPES})
 
 
-def digest(tensors: Tensors) -> bytes:
-    """Hash names, types, shapes and bytes of all tensors, in the order of their names."""
-    hasher = hashlib.sha256()
+def digest(tensors: Tensors, config: Mapping[str, Any]) -> bytes:
+    """Hash a config, then names, types, shapes and bytes of tensors, in the order of their names."""
+    hasher = hashlib.sha256(json.dumps(config, sort_keys=True).encode() + b"\n")
     for key in sorted(tensors):
         array = np.ascontiguousarray(tensors[key])
         little = array.astype(array.dtype.newbyteorder("<"), copy=False)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from titokzip.cli.files import file_options, plan, report
+from titokzip.cli.files import check_device, file_options, plan, report
 from titokzip.rate import DEFAULT_QUALITY, Rate
 
 PICTURES = {
@@ -63,6 +63,7 @@ def compress(
     from titokzip import bulk, zoo
     from titokzip.codec import Codec
 
+    check_device(device)
     codec = Codec.load(model or zoo.DEFAULT, device, batch)
     start = {"import torch": imported - begun, "load model": time.perf_counter() - imported}
     how = bulk.Options(options["force"], options["remove"], threads)

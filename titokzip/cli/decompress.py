@@ -1,29 +1,29 @@
 """titokzip decompress: .ttk files to pictures."""
 
+import re
 import time
 from pathlib import Path
 from typing import Any
 
 import click
 
-from titokzip.cli.files import file_options, plan, report
+from titokzip.cli.files import check_device, file_options, plan, report
 
 FORMATS = ["png", "webp", "jpg", "ppm", "bmp", "tif"]
+_LARGEST = 2**28  # pixels that --size may ask for
 
 
-class SizeType(click.ParamType[Any]):
-    """A size in pixels, as 640x480."""
-
-    name = "WxH"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read original, native or WxH."""
-        if value in ("original", "native"):
-            return value
-        width, _, height = str(value).partition("x")
-        if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-            self.fail(f"{value!r} is not original, native or WxH", param, ctx)
-        return int(width), int(height)
+def _size(context: click.Context, option: click.Parameter, value: str) -> str | tuple[int, int]:
+    """Read original, native or WxH."""
+    if value in ("original", "native"):
+        return value
+    sides = re.fullmatch(r"(\d{1,9})x(\d{1,9})", value)
+    width, height = map(int, sides.groups()) if sides else (0, 0)
+    if not 0 < width * height <= _LARGEST:
+        raise click.BadParameter(
+            f"{value!r} is not original, native or WxH of up to {_LARGEST:,} pixels"
+        )
+    return width, height
 
 
 @click.command(short_help="Paint the pictures of .ttk files.")
@@ -36,7 +36,7 @@ class SizeType(click.ParamType[Any]):
 )
 @click.option(
     "--size",
-    type=SizeType(),
+    callback=_size,
     default="original",
     show_default=True,
     metavar="original|native|WxH",
@@ -79,6 +79,7 @@ def decompress(
     start = {"import torch": time.perf_counter() - begun}
     from titokzip import bulk
 
+    check_device(device)
     results = bulk.decompress_files(
         jobs,
         bulk.Models(model, device, batch),

@@ -32,9 +32,21 @@ def file_options(command: Command) -> Command:
             ),
             click.option("-c", "--stdout", is_flag=True, help="Write to standard output."),
             click.option("-r", "--recursive", is_flag=True, help="Go through folders."),
-            click.option("-f", "--force", is_flag=True, help="Overwrite outputs that exist."),
+            click.option(
+                "-f",
+                "--force",
+                is_flag=True,
+                allow_from_autoenv=False,  # no setting left behind may destroy files
+                help="Overwrite outputs that exist.",
+            ),
             click.option("--skip-existing", is_flag=True, help="Leave out what is done already."),
-            click.option("--rm", "remove", is_flag=True, help="Delete inputs that succeeded."),
+            click.option(
+                "--rm",
+                "remove",
+                is_flag=True,
+                allow_from_autoenv=False,
+                help="Delete inputs that succeeded.",
+            ),
             click.option(
                 "--device",
                 default="auto",
@@ -125,12 +137,21 @@ def _target(
     return rename(output_dir / inside if output_dir else path)
 
 
+def check_device(name: str) -> None:
+    """Refuse a device that is not here (exit 2); imports torch."""
+    from titokzip.codec import devices
+
+    here = devices()
+    if name not in ("auto", *here):
+        raise click.UsageError(f"--device {name}: there is only {', '.join(here)} here")
+
+
 def _refuse_collisions(jobs: "list[Job]") -> None:
     makers: dict[Path, Job] = {}
     for job in jobs:
         if job.target is None:
             continue
-        other = makers.setdefault(job.target, job)
+        other = makers.setdefault(job.target.resolve(), job)
         if other is not job:
             raise click.UsageError(f"{other.name} and {job.name} would both make {job.target}")
 
@@ -151,7 +172,7 @@ def report(
     for result in _watched(results, len(jobs), quiet):
         done.append(result)
         if result.error:
-            click.echo(f"titokzip: {result.job.name}: {_line(result.error)}", err=True)
+            click.echo(f"titokzip: {result.job.name}: {_line(result)}", err=True)
         elif not quiet:
             click.echo(_sentence(result, verbose), err=True)
     if verbose:
@@ -188,9 +209,11 @@ def _watched(results: "Iterable[Result]", total: int, quiet: bool) -> "Iterator[
     yield from track(results, "", total=total, console=console, transient=True)
 
 
-def _line(error: Exception) -> str:
+def _line(result: "Result") -> str:
+    error = result.error
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+        where = "" if error.filename in (None, result.job.name) else f"{error.filename}: "
+        return where + error.strerror
     return str(error) or type(error).__name__
 
 
@@ -224,7 +247,7 @@ def _row(result: "Result") -> dict[str, Any]:
         "status": "error" if result.error else "success",
     }
     if result.error:
-        return row | {"error": _line(result.error)}
+        return row | {"error": _line(result)}
     header = result.header
     assert header is not None, "a job without an error has a header"
     return row | {

@@ -1,10 +1,14 @@
 """titokzip models: which models are here."""
 
 import json
+import sys
 
 import click
 
 from titokzip import zoo
+from titokzip.errors import ModelError
+
+MISSING = 3
 
 
 @click.group(short_help="Show the models that are here.")
@@ -41,8 +45,15 @@ def list_models(as_json: bool) -> None:
 @models.command()
 @click.argument("names", nargs=-1, metavar="NAME...")
 def verify(names: tuple[str, ...]) -> None:
-    """Check the weights of models, by default all, against their checksums."""
-    chosen = [zoo.find(name) for name in names] if names else list(zoo.cards())
-    for card in chosen:
-        zoo.load(card)
-        click.echo(f"{card.name}: right, sha256 {card.digest.hex()}")
+    """Check the weights of models, by default all, against their checksums; exit 3 on damage."""
+    failed = False
+    for name in names or [str(path) for path in zoo.files()]:
+        try:
+            card = zoo.find(name)
+            zoo.load(card)
+            click.echo(f"{card.name}: right, sha256 {card.digest.hex()}")
+        except ModelError as error:
+            click.echo(f"titokzip: {error}", err=True)
+            failed = True
+    if failed:
+        sys.exit(MISSING)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from titokzip.cli.files import check_device
+
 if TYPE_CHECKING:
     from titokzip.training.loop import Progress
 
@@ -72,15 +74,16 @@ def train(
     titokzip compress photo.jpg -m runs/a/xs.safetensors
     """
     from titokzip.training import start
+    from titokzip.training.presets import PRESETS
 
+    if preset not in PRESETS:
+        raise click.UsageError(f"no preset named {preset!r}; there are: {', '.join(PRESETS)}")
+    check_device(device)
     settings = start.Settings(
         preset, data, out, minutes, plan_minutes or minutes, resume, init, reading, teacher,
         name or preset, limit, seed, threads, device,
     )  # fmt: skip
-    try:
-        card = start.run(settings, _report)
-    except KeyError as error:
-        raise click.UsageError(f"no preset named {error}") from error
+    card = start.run(settings, _report)
     click.echo(f"{card.path}: {card.fingerprint.hex()[:8]}", err=True)
 
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
+from titokzip import pictures
 from titokzip.errors import PictureError
 from titokzip.tiling import lapped_filter
 
@@ -55,26 +56,33 @@ def _first(files: Iterator[bytes], limit: int | None) -> Iterator[bytes]:
 def _files(path: Path) -> Iterator[bytes]:
     for file in sorted(path.rglob("*") if path.is_dir() else [path]):
         if file.suffix == ".tar":
-            with tarfile.open(file) as shard:
-                for member in shard:
-                    handle = shard.extractfile(member)
-                    if handle and Path(member.name).suffix.lower() in SUFFIXES:
-                        yield handle.read()
-        elif file.suffix.lower() in SUFFIXES:
+            yield from _shard(file)
+        elif file.suffix.lower() in SUFFIXES and file.is_file():
             yield file.read_bytes()
+
+
+def _shard(path: Path) -> Iterator[bytes]:
+    try:
+        with tarfile.open(path) as shard:
+            for member in shard:
+                handle = shard.extractfile(member)
+                if handle and Path(member.name).suffix.lower() in SUFFIXES:
+                    yield handle.read()
+    except tarfile.TarError as error:
+        raise PictureError(f"{path}: damaged, or no tar file") from error
 
 
 def _read(data: bytes) -> Tensor | None:
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            photo = image.convert("RGB")
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        photo = pictures.read(io.BytesIO(data), background="white").image
+    except (PictureError, OSError):
         return None
-    scale = SHORT_SIDE / min(photo.size)
-    if scale != 1:
-        width, height = (max(SHORT_SIDE, round(s * scale)) for s in photo.size)
+    short = min(photo.size)
+    long = short * LONG_SIDE // SHORT_SIDE
+    photo = photo.crop((0, 0, min(photo.width, long), min(photo.height, long)))
+    if short != SHORT_SIDE:
+        width, height = (round(s * SHORT_SIDE / short) for s in photo.size)
         photo = photo.resize((width, height), Image.Resampling.LANCZOS)
-    photo = photo.crop((0, 0, min(photo.width, LONG_SIDE), min(photo.height, LONG_SIDE)))
     return torch.from_numpy(np.asarray(photo).copy()).permute(2, 0, 1).contiguous()
 
 

@@ -6,11 +6,11 @@ training. Only the average of the weights is ever evaluated or shipped.
 
 import json
 import os
-import queue
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,9 @@ class Run:
         self.sampler = Sampler(training, model.size, model.overlap, seed)
         typical = Sampler(photos.training, model.size, model.overlap, seed).batch(SAMPLED)
         self.objective = StraightThrough(model, typical.to(device)).to(device)
+        self.drawn = (
+            self.sampler.state()
+        )  # after the last batch learnt from; others are drawn ahead
         self.random = torch.Generator().manual_seed(seed)
         self.seconds, self.pictures, self.loss = 0.0, 0, 0.0
 
@@ -106,7 +109,7 @@ class Run:
             "seconds": self.seconds,
             "pictures": self.pictures,
             "loss": self.loss,
-            "sampler": self.sampler.state(),
+            "sampler": self.drawn,
             "random": self.random.get_state(),
         }
         temporary = path.with_suffix(".tmp")
@@ -120,6 +123,7 @@ class Run:
         self.seconds, self.pictures = state["seconds"], state["pictures"]
         self.loss = state["loss"]
         self.sampler.restore(state["sampler"])
+        self.drawn = state["sampler"]
         self.random.set_state(state["random"].cpu())
 
 
@@ -142,11 +146,11 @@ def train(
     clock = _Clock(run.seconds)
     saved = evaluated = reported = run.seconds
     waited, begun, pictures = 0.0, run.seconds, run.pictures
-    with _prefetched(run) as batches:
+    with closing(_prefetched(run)) as batches:
         try:
             while (now := clock.seconds()) < end:
                 run.seconds = now
-                tiles = batches.get()
+                tiles, run.drawn = next(batches)
                 waited += clock.seconds() - now
                 loss = run.step(tiles, now / (60 * planned))
                 if now - reported >= REPORT_EVERY:
@@ -177,28 +181,17 @@ class _Clock:
         return time.monotonic() - self.start
 
 
-@contextmanager
-def _prefetched(run: Run) -> Iterator["queue.Queue[Tensor]"]:
-    """Draw batches in a thread, two ahead."""
-    batches: queue.Queue[Tensor] = queue.Queue(maxsize=2)
-    done = threading.Event()
+def _prefetched(run: Run) -> Generator[tuple[Tensor, dict[str, Any]]]:
+    """Draw batches in a thread, two ahead; each with the state of the sampler after it."""
 
-    def draw() -> None:
-        tiles = run.sampler.batch(run.preset.batch)
-        while not done.is_set():
-            try:
-                batches.put(tiles, timeout=0.2)
-            except queue.Full:
-                continue
-            tiles = run.sampler.batch(run.preset.batch)
+    def draw() -> tuple[Tensor, dict[str, Any]]:
+        return run.sampler.batch(run.preset.batch), run.sampler.state()
 
-    thread = threading.Thread(target=draw, daemon=True)
-    thread.start()
-    try:
-        yield batches
-    finally:
-        done.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        ahead = deque([pool.submit(draw), pool.submit(draw)])
+        while True:
+            ahead.append(pool.submit(draw))
+            yield ahead.popleft().result()
 
 
 def _evaluate(run: Run, out: Path) -> None:

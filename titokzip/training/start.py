@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from titokzip import entropy, zoo
-from titokzip.codec import best_device
+from titokzip.codec import devices
 from titokzip.models.spectral import Spectral
 from titokzip.training import data, prior, spectrum
 from titokzip.training.loop import Progress, Run, train
@@ -50,7 +50,7 @@ def run(settings: Settings, report: Callable[[Progress], None]) -> zoo.Card:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
-    device = torch.device(best_device() if settings.device == "auto" else settings.device)
+    device = torch.device(devices()[-1] if settings.device == "auto" else settings.device)
     photos = data.load(settings.data, settings.limit)
     settings.out.mkdir(parents=True, exist_ok=True)
     start, tables = _start(settings, preset, photos)

@@ -6,12 +6,15 @@ domain).
 """
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from titokzip.errors import ModelError
 
 _POOLED = (1, 2, 6, 10)  # convolutions followed by a 2x2 max pooling
 _SEEN = (1, 2, 6, 10, 14)  # convolutions whose output is compared
@@ -21,15 +24,23 @@ Floats = NDArray[np.float32]
 
 
 class TinyDarknet(nn.Module):
-    """The convolutions of Tiny Darknet up to the fourteenth, frozen."""
+    """The convolutions of Tiny Darknet up to the fourteenth, frozen.
+
+    Raises:
+        ModelError: the file is not its weights.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        with np.load(path, allow_pickle=False) as arrays:
-            self.convolutions = nn.ModuleList(
-                _convolution(arrays[f"{i:02d}_w"], arrays[f"{i:02d}_b"])
-                for i in range(1, max(_SEEN) + 1)
-            )
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                self.convolutions = nn.ModuleList(
+                    _convolution(arrays[f"{i:02d}_w"], arrays[f"{i:02d}_b"])
+                    for i in range(1, max(_SEEN) + 1)
+                )
+        except (OSError, EOFError, LookupError, RuntimeError, ValueError, BadZipFile) as error:
+            reason = " ".join(str(error).split())
+            raise ModelError(f"{path}: not the weights of Tiny Darknet ({reason})") from error
         self.requires_grad_(False)
 
     def features(self, pixels: Tensor) -> list[Tensor]:

@@ -1,0 +1,165 @@
+"""titokzip compress."""
+
+import io
+import json
+import shutil
+
+import pytest
+from photos import photo
+from PIL import Image
+from run import run
+
+from titokzip import container
+from titokzip.rate import Rate
+
+FAST = ("--tokens", "16")
+
+
+def png(image):
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def picture(tmp_path):
+    photo(120, 80).save(tmp_path / "a.png")
+    return tmp_path / "a.png"
+
+
+def files(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def test_beside_the_picture(picture):
+    result = run("compress", picture)
+    size = picture.with_suffix(".ttk").stat().st_size
+    assert result.stdout == ""
+    assert f"a.png  120 x 80  {picture.stat().st_size:,} -> {size:,} bytes" in result.stderr
+    assert f"{8 * size / 9600:.4f} bpp" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_quiet_and_verbose(picture):
+    assert run("compress", picture, *FAST, "--quiet").output == ""
+    told = run("compress", picture, *FAST, "-f", "-v").stderr
+    assert "import torch" in told
+    assert "network" in told
+
+
+def test_options_set_the_rate(picture, embedded, tmp_path):
+    image = Image.open(picture)
+    for options, rate in [
+        (["-q", "80"], Rate(quality=80)),
+        (["--bpp", "0.08"], Rate(bpp=0.08)),
+        (["--max-bytes", "99"], Rate(max_bytes=99)),
+        (["--tile", "60", "--tokens", "9"], Rate(tile=60, tokens=9)),
+    ]:
+        run("compress", picture, "-o", tmp_path / "b.ttk", "-f", *options)
+        assert (tmp_path / "b.ttk").read_bytes() == embedded.compress(image, rate)
+    image.close()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-q", "50", "--bpp", "1"],
+        ["-q", "101"],
+        ["--max-bytes", "0"],
+        ["--max-bytes", "many"],
+        ["-o", "x.ttk", "-c"],
+        ["-c", "--json"],
+        ["-c", "--rm"],
+        ["--background", "no colour"],
+        ["--nonsense"],
+        ["--batch-size", "0"],
+        ["--device", "abacus"],
+    ],
+    ids=" ".join,
+)
+def test_what_makes_no_sense_is_a_usage_error(picture, options):
+    run("compress", picture, *options, code=2)
+    assert files(picture.parent) == ["a.png"]
+
+
+def test_no_file_is_a_usage_error():
+    run("compress", code=2)
+
+
+def test_json(picture, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    result = run("compress", picture, tmp_path / "bad.png", "--json", "--quiet", *FAST, code=1)
+    told = json.loads(result.stdout)
+    good, bad = told["results"]
+    data = picture.with_suffix(".ttk").read_bytes()
+    header = container.unpack(data).header
+    assert told["schema"] == 1
+    assert good.pop("seconds").keys() == {"read", "network", "write"}
+    assert good == {
+        "input": str(picture),
+        "output": str(picture.with_suffix(".ttk")),
+        "status": "success",
+        "in_bytes": picture.stat().st_size,
+        "out_bytes": len(data),
+        "width": 120,
+        "height": 80,
+        "bpp": 8 * len(data) / 9600,
+        "columns": header.grid.columns,
+        "rows": header.grid.rows,
+        "tokens": 16,
+        "model": header.model.hex(),
+    }
+    assert (bad["status"], bad["error"]) == ("error", "not a picture that Pillow can read")
+
+
+def test_one_bad_file_stops_no_other(picture, tmp_path):
+    (tmp_path / "bad.png").write_bytes(picture.read_bytes()[:200])
+    Image.new("L", (2**21, 1)).save(tmp_path / "long.png")
+    shutil.copy(picture, tmp_path / "c.png")
+    missing = tmp_path / "missing.png"
+    given = [tmp_path / "bad.png", picture, missing, tmp_path / "long.png", tmp_path / "c.png"]
+    lines = run("compress", *given, *FAST, code=1).stderr.splitlines()
+    assert [str(path) in line for path, line in zip(given, lines, strict=True)] == [True] * 5
+    assert "No such file" in lines[2]
+    assert "cannot be stored" in lines[3]
+    assert {"a.ttk", "c.ttk"} < set(files(tmp_path))
+    assert not (tmp_path / "bad.ttk").exists()
+
+
+def test_what_cannot_be_reached(picture):
+    told = run("compress", picture, "--max-bytes", "9", code=1).stderr
+    assert "at least" in told
+    assert files(picture.parent) == ["a.png"]
+
+
+def test_transparency_asks_for_a_background(tmp_path, embedded):
+    clear = Image.new("RGBA", (30, 30), (255, 0, 0, 0))
+    clear.save(tmp_path / "a.png")
+    assert "--background white" in run("compress", tmp_path / "a.png", code=1).stderr
+    assert files(tmp_path) == ["a.png"]
+    run("compress", tmp_path / "a.png", "--background", "#0000ff")
+    painted = embedded.decompress((tmp_path / "a.ttk").read_bytes())
+    assert [low > 200 for low, _ in painted.getextrema()] == [False, False, True]
+
+
+def test_an_animation_is_told(tmp_path):
+    frames = [photo(40, 30, seed).convert("P") for seed in range(3)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert "first of 3 frames" in run("compress", tmp_path / "a.gif", *FAST).stderr
+
+
+def test_models_that_are_not_here(picture, tmp_path):
+    assert "there is: xs" in run("compress", picture, "-m", "titok-l32", code=3).stderr
+    run("compress", picture, "-m", tmp_path / "missing.safetensors", code=3)
+    run("compress", picture, "-m", picture, code=3)
+    assert files(tmp_path) == ["a.png"]
+
+
+def test_devices_that_are_not_here(picture, monkeypatch):
+    monkeypatch.setattr("titokzip.codec.devices", lambda: ["cpu"])
+    assert "only cpu" in run("compress", picture, "--device", "mps", code=2).stderr
+
+
+def test_verify(picture):
+    run("compress", picture, "--verify", "--max-bytes", "150")
+    assert picture.with_suffix(".ttk").stat().st_size <= 150

@@ -1,0 +1,115 @@
+"""titokzip info and titokzip test."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from photos import photo
+from run import run
+
+from titokzip import container
+from titokzip.rate import Rate
+
+
+@pytest.fixture(scope="module")
+def folder(embedded, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("info")
+    data = embedded.compress(photo(300, 200, mode="L"), Rate(tile=100))
+    (folder / "whole.ttk").write_bytes(data)
+    (folder / "cut.ttk").write_bytes(data[:-1])
+    (folder / "short.ttk").write_bytes(data[:10])
+    (folder / "words.ttk").write_text("words")
+    return folder
+
+
+def test_every_field_is_told(folder, embedded):
+    data = (folder / "whole.ttk").read_bytes()
+    contents = container.unpack(data)
+    told = json.loads(run("info", folder / "whole.ttk", "--json").stdout)
+    assert told["schema"] == 1
+    assert told["results"] == [
+        {
+            "input": str(folder / "whole.ttk"),
+            "status": "whole",
+            "version": 1,
+            "model": embedded.model.fingerprint.hex()[:8],
+            "width": 300,
+            "height": 200,
+            "colour": "grey",
+            "columns": 3,
+            "rows": 2,
+            "tokens": 256,
+            "counts": None,
+            "coder": "range",
+            "stops": [16, 64, 256],
+            "total_bytes": len(data),
+            "header_bytes": contents.header_bytes,
+            "layer_bytes": [len(payload) for payload in contents.payloads],
+            "bpp": 8 * len(data) / 60000,
+        }
+    ]
+
+
+def test_told_to_people(folder):
+    lines = run("info", folder / "whole.ttk").stdout.splitlines()
+    assert lines[0].endswith("whole.ttk: whole")
+    rows = {line[:15].strip(): line[15:] for line in lines[1:]}
+    assert rows["width"] == "300"
+    assert rows["colour"] == "grey"
+    assert rows["stops"] == "[16, 64, 256]"
+    assert "counts" not in rows
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "error"),
+    [
+        ("cut.ttk", "cut", "2 of 3 layers are intact"),
+        ("short.ttk", "damaged", "cut short"),
+        ("words.ttk", "damaged", "not a .ttk file"),
+        ("missing.ttk", "unreadable", "No such file"),
+        (".", "unreadable", "directory"),
+    ],
+)
+def test_damage_is_told(folder, name, status, error):
+    told = json.loads(run("info", folder / name, "--json", code=1).stdout)["results"][0]
+    assert told["status"] == status
+    assert error in told["error"]
+    for command in ("info", "test"):
+        line = run(command, folder / name, folder / "whole.ttk", code=1).stdout.splitlines()[0]
+        assert line.startswith(f"{folder / name}: {status}")
+        assert error in line
+
+
+def test_whole_files_pass_the_test(folder):
+    assert run("test", folder / "whole.ttk").stdout == f"{folder / 'whole.ttk'}: whole\n"
+    data = (folder / "whole.ttk").read_bytes()
+    assert run("info", "-", stdin=data).stdout.startswith("-: whole")
+
+
+def test_any_damage_fails_the_test(folder, tmp_path):
+    data = bytearray((folder / "whole.ttk").read_bytes())
+    for place in range(0, len(data), 37):
+        data[place] ^= 4
+        (tmp_path / "a.ttk").write_bytes(data)
+        run("test", tmp_path / "a.ttk", code=1)
+        data[place] ^= 4
+
+
+def test_a_picture_of_any_size_is_told(tmp_path):
+    """Decoding has limits; telling of a file has none."""
+    header = container.Header(bytes(4), 2**21 - 1, 2**21 - 1, container.Grid(1, 1), 1)
+    (tmp_path / "a.ttk").write_bytes(container.pack(header, [b"x"]))
+    assert "2097151" in run("info", tmp_path / "a.ttk").stdout
+
+
+@pytest.mark.parametrize("arguments", ["--help", "info whole.ttk", "test whole.ttk", "models list"])
+def test_answers_without_torch(folder, arguments):
+    code = (
+        "import sys\nfrom titokzip.cli import main\n"
+        "main.main(sys.argv[1:], standalone_mode=False)\nassert 'torch' not in sys.modules"
+    )
+    command = [sys.executable, "-c", code, *arguments.split()]
+    told = subprocess.run(command, capture_output=True, cwd=folder, check=False)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout

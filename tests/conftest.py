@@ -1,0 +1,28 @@
+"""What all tests share: the embedded model, loaded once, and the switch for slow tests."""
+
+import pytest
+import torch
+
+from titokzip.codec import Codec
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run the tests that take minutes too")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--slow"):
+        skip = pytest.mark.skip(reason="takes minutes; --slow runs it")
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(skip)
+
+
+def pytest_configure():
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def embedded():
+    """The model that ships with the package, on the CPU."""
+    return Codec.load(device="cpu")

@@ -1,0 +1,164 @@
+"""The Pillow plugin."""
+
+import io
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from photos import photo
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+import titokzip
+import titokzip.pillow
+from titokzip import container
+from titokzip.container import Coder
+from titokzip.errors import PictureError, RateError
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered():
+    """Register the plugin, twice, and leave Pillow as it was for other tests."""
+    Image.init()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("OPEN", "SAVE", "EXTENSION", "MIME"):
+            patch.setattr(Image, name, getattr(Image, name).copy())
+        patch.setattr(Image, "ID", Image.ID.copy())
+        titokzip.pillow.register()
+        titokzip.pillow.register()
+        yield
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pillow") / "photo.ttk"
+    photo(120, 90).save(path)
+    return path
+
+
+def test_opened_like_any_picture(path):
+    with Image.open(path) as image:
+        assert (image.format, image.size, image.mode) == ("TTK", (120, 90), "RGB")
+        assert Image.MIME[image.format] == "image/x-ttk"
+        image.load()
+        expected = titokzip.decompress(path.read_bytes())
+        assert np.array_equal(np.asarray(image), np.asarray(expected))
+        image.load()
+
+
+def test_opening_imports_no_torch(path):
+    code = (
+        "import sys, titokzip.pillow; from PIL import Image; titokzip.pillow.register();"
+        f"image = Image.open({str(path)!r}); print(image.size, image.mode, 'torch' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "(120, 90) RGB False\n"
+
+
+def test_files_are_closed_after_loading(path):
+    image = Image.open(path)
+    opened = image.fp
+    image.load()
+    assert opened.closed
+    image.close()
+    with Image.open(path) as image:
+        opened = image.fp
+    assert opened.closed
+
+
+def test_a_stream_of_the_caller_stays_open(path):
+    file = io.BytesIO(path.read_bytes())
+    Image.open(file).load()
+    assert not file.closed
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda image: image.copy(),
+        lambda image: image.convert("L"),
+        lambda image: image.crop((0, 0, 120, 90)),
+        lambda image: image.resize((120, 90)),
+        lambda image: pickle.loads(pickle.dumps(image)),
+        lambda image: image.getchannel(1),
+        lambda image: image.thumbnail((60, 60)) or image,
+    ],
+    ids=["copy", "convert", "crop", "resize", "pickle", "getchannel", "thumbnail"],
+)
+def test_used_like_any_picture(path, use):
+    with Image.open(path) as image:
+        used = use(image)
+        assert used.size == ((60, 45) if used is image else (120, 90))
+        low, high = used.convert("L").getextrema()
+        assert high - low > 50
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P", "1", "CMYK"])
+def test_pictures_of_all_modes_are_saved(mode, tmp_path):
+    photo(50, 40).convert(mode).save(tmp_path / "a.ttk")
+    with Image.open(tmp_path / "a.ttk") as image:
+        assert (image.size, image.mode) == ((50, 40), "L" if mode in ("L", "1") else "RGB")
+        assert image.convert("RGB").getextrema() != ((0, 0),) * 3
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"quality": 20}, {"max_bytes": 90}, {"bpp": 0.1}, {"tokens": 30, "tile": 100}, {"exif": b""}],
+    ids=str,
+)
+def test_options_reach_the_codec(how):
+    image, file = photo(100, 100), io.BytesIO()
+    image.save(file, "TTK", **how)
+    how.pop("exif", None)
+    assert file.getvalue() == titokzip.compress(image, **how)
+
+
+def test_what_cannot_be_saved_leaves_no_file(tmp_path):
+    clear = Image.new("RGBA", (20, 20), (255, 0, 0, 100))
+    for image, how, error in [
+        (clear, {}, PictureError),
+        (photo(9, 9), {"max_bytes": 10}, RateError),
+        (photo(9, 9), {"quality": 500}, ValueError),
+        (photo(9, 9), {"background": "no colour"}, None),
+    ]:
+        if error:
+            with pytest.raises(error):
+                image.save(tmp_path / "a.ttk", **how)
+            assert not list(tmp_path.iterdir())
+    clear.save(tmp_path / "a.ttk", background="white")
+    assert (tmp_path / "a.ttk").stat().st_size < 200
+
+
+@pytest.mark.parametrize("kept", [3, 5, 12, 30, -1])
+def test_cut_files_are_not_identified(path, kept):
+    with pytest.raises(UnidentifiedImageError):
+        Image.open(io.BytesIO(path.read_bytes()[:kept]))
+
+
+def test_a_newer_version_is_left_to_other_plugins(path):
+    data = bytearray(path.read_bytes())
+    data[2] = 2
+    with pytest.raises(UnidentifiedImageError):
+        Image.open(io.BytesIO(data))
+
+
+def test_damage_behind_a_right_checksum_is_an_os_error(path):
+    header = container.unpack(path.read_bytes()).header
+    packed = container.Header(header.model, 120, 90, header.grid, 256, coder=Coder.PACKED)
+    image = Image.open(io.BytesIO(container.pack(packed, [bytes(7)])))
+    with pytest.raises(OSError, match="packed tokens"):
+        image.load()
+
+
+def test_a_bomb_is_defused_by_pillow(path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(path)
+
+
+def test_parsed_as_it_arrives(path):
+    parser = ImageFile.Parser()
+    for byte in path.read_bytes():
+        parser.feed(bytes([byte]))
+    assert parser.close().size == (120, 90)

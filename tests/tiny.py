@@ -1,0 +1,46 @@
+"""A spectral model too small to be good, with tables that fit it."""
+
+import torch
+from photos import photo
+
+from titokzip.models.layers import ViTConfig
+from titokzip.models.spectral import Spectral, SpectralConfig
+from titokzip.training import prior, spectrum
+
+CONFIG = SpectralConfig(
+    encoder=ViTConfig(width=16, depth=1, heads=2),
+    decoder=ViTConfig(width=16, depth=1, heads=2),
+    size=32,
+    length=8,
+    overlap=4,
+    frequencies=8,
+    coefficients=14,
+    head=8,
+)
+PLANES = 4  # digits of every coefficient
+
+
+def spectral(seed=0):
+    """Make a model of seven coefficients of luminance and seven of colour."""
+    torch.manual_seed(seed)
+    model = Spectral(CONFIG)
+    low = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1], [0, 2], [2, 0], [2, 2]])
+    colour = torch.tensor([0] * 7 + [1] * 7)[:, None]
+    spectrum._install(model, torch.cat([colour, low.repeat(2, 1)], dim=1).numpy())
+    model.step.fill_(0.2)
+    model.coefficient.copy_(torch.arange(14).repeat(PLANES))
+    model.plane.copy_(torch.arange(PLANES).flip(0).repeat_interleave(14))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.02)
+    return model.eval().requires_grad_(False)
+
+
+def tiles(count, size=32):
+    """Cut pictures [count, 3, S, S] in 0..1."""
+    pictures = [torch.tensor(list(photo(size, size, seed).tobytes())) for seed in range(count)]
+    return torch.stack(pictures).view(count, size, size, 3).permute(0, 3, 1, 2) / 255
+
+
+def tables(model):
+    """Count the tables of the range coder from forty tiles."""
+    return prior.fit(model, model.encode(tiles(40)).numpy())

@@ -1,0 +1,38 @@
+"""The linear code and the tables of the range coder, made from photos."""
+
+import numpy as np
+import pytest
+import torch
+
+from titokzip import entropy
+from titokzip.training import data, evaluate, prior, spectrum
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("size", [64, 256])
+def test_the_transform_is_orthonormal(size):
+    matrix = spectrum.transform(size)
+    assert np.allclose(matrix @ matrix.T, np.eye(size), atol=1e-6)
+    assert np.allclose(matrix[0], size**-0.5, atol=1e-6)
+    assert np.allclose(matrix[1:].sum(axis=1), 0, atol=1e-5)
+
+
+def test_the_designed_code_is_good_for_its_tokens(untrained, photos):
+    tiles = data.centre_tiles(photos.training, 64)
+    quality = evaluate.evaluate(untrained.eval(), tiles, CPU)
+    assert sorted(quality) == [4, 8, 16]
+    assert list(quality.values()) == sorted(quality.values())
+    assert quality[16] > 20
+
+
+def test_fitted_tables_code_shorter_than_packing(untrained, photos):
+    sampler = data.Sampler(photos.training, 64, 16, 5)
+    tables = prior.fit(untrained, untrained.encode(sampler.batch(200)).numpy())
+    assert entropy.Prior.from_tables(tables.to_tables()).digits == 7
+    fresh = untrained.encode(sampler.batch(100)).numpy()
+    counts, stops = np.full(100, 16), [16]
+    (coded,) = entropy.range_encode(fresh, counts, stops, tables)
+    (packed,) = entropy.pack(fresh, counts, stops, 3**7)
+    assert len(coded) < 0.85 * len(packed)
+    assert np.array_equal(entropy.range_decode([coded], counts, stops, tables), fresh)
