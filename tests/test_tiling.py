@@ -64,10 +64,13 @@ def test_join_clips_what_no_pixel_can_be():
 
 
 @pytest.mark.parametrize("overlap", OVERLAPS)
-def test_the_filter_is_orthogonal(overlap):
-    matrix = lapped_filter(overlap)
+def test_the_filter_is_undone_and_barely_stretches(overlap):
+    matrix, undo = lapped_filter(overlap), lapped_filter(overlap, undo=True)
     assert matrix.shape == (2 * overlap, 2 * overlap)
-    np.testing.assert_allclose(matrix @ matrix.T, np.eye(2 * overlap), atol=1e-6)
+    np.testing.assert_allclose(matrix @ undo, np.eye(2 * overlap), atol=1e-6)
+    stretches = np.linalg.svd(matrix, compute_uv=False)
+    assert stretches.max() == pytest.approx(2**0.5, abs=1e-5)
+    assert stretches.min() == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("overlap", OVERLAPS)
@@ -94,16 +97,18 @@ def test_the_filter_flattens_a_slope_towards_its_border(overlap):
 
 @pytest.mark.parametrize("overlap", [4, 8, 16])
 def test_an_error_of_one_tile_fades_out_across_its_border(overlap):
-    error = lapped_filter(overlap).T @ np.repeat([1, 0], overlap)
-    assert np.array_equal(error, np.sort(error)[::-1])
-    assert max(abs(error[0] - 1), abs(error[-1]), *-np.diff(error)) < 0.4
+    error = lapped_filter(overlap, undo=True) @ np.repeat([1, 0], overlap)
+    assert np.abs(error + error[::-1] - 1).max() < 1e-5
+    steps = -np.diff(error)
+    assert steps.max() < 2 / overlap  # no step at the border, nor where the filter's reach ends:
+    assert max(abs(error[0] - 1), abs(error[-1])) < 0.04 / overlap + 0.01
 
 
 @pytest.mark.parametrize("overlap", [0, 4, 16])
-def test_energy_is_preserved(overlap):
+def test_energy_is_nearly_preserved(overlap):
     pixels = picture(3, 2, 32)
     energy = sum((tiles.astype(np.float64) ** 2).sum() for tiles in split(pixels, 32, overlap))
-    assert energy == pytest.approx(((pixels / 255) ** 2).sum(), rel=1e-6)
+    assert energy == pytest.approx(((pixels / 255) ** 2).sum(), rel=0.02 if overlap else 1e-6)
 
 
 def border_ratio(pixels, size):

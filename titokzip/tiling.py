@@ -2,9 +2,9 @@
 
 A picture of W x H pixels is resampled to columns * S by rows * S, so that whole tiles cover it and
 no padding is ever coded. Across every border between two tiles a lapped filter mixes `overlap`
-pixels on either side: an orthogonal, invertible map (Tran, Liang and Tu, IEEE Trans. Signal
-Processing 51(6), 2003) that leaves constants alone and flattens slopes towards the border, so that
-what is lost inside a tile fades out across its border when the filter is undone.
+pixels on either side: an invertible map (Tran, Liang and Tu, IEEE Trans. Signal Processing 51(6),
+2003) that leaves constants alone and flattens slopes towards the border, so that what is lost
+inside a tile fades out across its border when the filter is undone.
 
 N tiles, S side of a tile. Pixels are uint8 [H, W, 3]; tiles are float32 [N, S, S, 3] in 0..1, a
 little outside of it where the filter has mixed.
@@ -89,18 +89,27 @@ def _filter_columns(band: Tiles, size: int, overlap: int, undo: bool = False) ->
 
 def _filter_border(band: Tiles, start: int, overlap: int, undo: bool = False) -> None:
     """Filter, in place, the 2 * overlap rows of `band` [H, W, 3] from `start` on."""
-    matrix = lapped_filter(overlap)
     part = band[start : start + 2 * overlap]
-    part[...] = np.tensordot(matrix.T if undo else matrix, part, axes=1)
+    part[...] = np.tensordot(lapped_filter(overlap, undo), part, axes=1)
 
 
 @cache
-def lapped_filter(overlap: int) -> Tiles:
-    """Make the filter for one border: orthogonal, [2n, 2n] over n pixels on either side."""
+def lapped_filter(overlap: int, undo: bool = False) -> Tiles:
+    """Make the filter for one border, or its inverse: [2n, 2n] over n pixels on either side.
+
+    An orthogonal filter would leave a step where its reach ends, n pixels from the border. One
+    coefficient stretched by sqrt(2) takes the step away (Malvar, IEEE Trans. Signal Processing
+    46(4), 1998: the lapped biorthogonal transform).
+    """
     identity, zero = np.eye(overlap), np.zeros((overlap, overlap))
     flip = identity[::-1]
     butterfly = np.block([[identity, flip], [flip, -identity]]) / np.sqrt(2)
-    inner = flip @ dct(overlap).T @ _dct4(overlap) @ flip
+    stretch = np.ones((overlap, 1))
+    stretch[0] = np.sqrt(2)
+    if undo:
+        inner = flip @ _dct4(overlap).T @ (dct(overlap) / stretch) @ flip
+    else:
+        inner = flip @ dct(overlap).T @ (stretch * _dct4(overlap)) @ flip
     full: Tiles = (butterfly @ np.block([[identity, zero], [zero, inner]]) @ butterfly).astype("f4")
     return full
 

@@ -168,7 +168,7 @@ def load(card: Card, device: str = "cpu") -> Model:
     try:
         config = dict(card.config)
         for vit in ("encoder", "decoder"):
-            config[vit] = ViTConfig(**config[vit])
+            config[vit] = config[vit] and ViTConfig(**config[vit])
         with torch.device("meta"):
             tokenizer = Spectral(SpectralConfig(**config))
         tokenizer.load_state_dict(state, strict=True, assign=True)

@@ -11,11 +11,19 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("size", [64, 256])
-def test_the_transform_is_orthonormal(size):
-    matrix = spectrum.transform(size)
-    assert np.allclose(matrix @ matrix.T, np.eye(size), atol=1e-6)
-    assert np.allclose(matrix[0], size**-0.5, atol=1e-6)
-    assert np.allclose(matrix[1:].sum(axis=1), 0, atol=1e-5)
+def test_synthesis_undoes_analysis(size):
+    analysis, synthesis = spectrum.transforms(size)
+    assert np.allclose(synthesis.T @ analysis, np.eye(size), atol=1e-5)
+    assert np.allclose(np.linalg.norm(synthesis, axis=1), 1)
+    assert np.allclose(synthesis[0], size**-0.5, atol=1e-6)
+    assert np.allclose(analysis[1:].sum(axis=1), 0, atol=1e-5)
+
+
+def test_waves_of_synthesis_have_no_step_where_blocks_meet():
+    synthesis = spectrum.transforms(256)[1]
+    steps = np.abs(np.diff(synthesis[:8], axis=1))
+    for reach in range(32, 256, 32):  # of the blocks' borders, and of the filters across them
+        assert (steps[:, reach - 1] < 1.5 * steps[:, [reach - 2, reach]].mean(axis=1) + 1e-3).all()
 
 
 def test_the_designed_code_is_good_for_its_tokens(untrained, photos):

@@ -78,6 +78,8 @@ def train(
 
     if preset not in PRESETS:
         raise click.UsageError(f"no preset named {preset!r}; there are: {', '.join(PRESETS)}")
+    if reading and PRESETS[preset].model.encoder is None:
+        raise click.UsageError(f"--reading: preset {preset} has no encoder to train")
     check_device(device)
     settings = start.Settings(
         preset, data, out, minutes, plan_minutes or minutes, resume, init, reading, teacher,

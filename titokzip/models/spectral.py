@@ -15,7 +15,7 @@ B pictures, S side, P patches, D width, J coefficients, L tokens, T = 7 digits a
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +30,8 @@ PLANES = 6  # digits of the most detailed coefficient: integers within (3^6 - 1)
 class SpectralConfig:
     """The shape of one embedded model; the weights file carries it as JSON."""
 
-    encoder: ViTConfig = field(default_factory=lambda: ViTConfig(width=256, depth=2, heads=4))
-    decoder: ViTConfig = field(default_factory=lambda: ViTConfig(width=256, depth=6, heads=4))
+    encoder: ViTConfig | None = None  # None: the linear code reads the tile as it is
+    decoder: ViTConfig = ViTConfig(width=256, depth=6, heads=4)
     size: int = 256  # S, the side of a tile in pixels
     patch: int = 16
     length: int = 256  # L, tokens a tile
@@ -116,7 +116,8 @@ class Spectral(nn.Module):
     vocabulary = 3**DIGITS_PER_TOKEN
 
     # What the linear code is made of: measured once on photos, then frozen with the tokens.
-    basis: Tensor  # [F, S] rows of an orthonormal transform along one side
+    basis: Tensor  # [F, S] waves that are measured along one side of a tile
+    dual: Tensor  # [F, S] waves that it is put together from, of unit length
     colour: Tensor  # [3, 3] orthonormal rotation of RGB, luminance first
     mean: Tensor  # [J] of the coefficients, in steps
     step: Tensor  # [] the finest quantisation step, in pixel units times S
@@ -131,6 +132,7 @@ class Spectral(nn.Module):
         self.size, self.length, self.overlap = config.size, config.length, config.overlap
         digits = config.length * DIGITS_PER_TOKEN
         self.register_buffer("basis", torch.zeros(config.frequencies, config.size))
+        self.register_buffer("dual", torch.zeros(config.frequencies, config.size))
         self.register_buffer("colour", torch.zeros(3, 3))  # eye on meta costs a second
         self.register_buffer("mean", torch.zeros(config.coefficients))
         self.register_buffer("step", torch.ones(()))
@@ -138,13 +140,16 @@ class Spectral(nn.Module):
         self.register_buffer("places", torch.zeros(config.coefficients, 3, dtype=torch.int32))
         self.register_buffer("coefficient", torch.zeros(digits, dtype=torch.int32))
         self.register_buffer("plane", torch.zeros(digits, dtype=torch.int32))
-        self.reader = Repainter(config, config.encoder, stops=0)
-        self.reader_end = nn.Linear(config.encoder.width, 3 * config.patch**2)
         self.painter = Repainter(config, config.decoder, stops=1 + int(math.log2(config.length)))
         self.painter_end = PixelEnd(config)
-        for last in (self.reader_end, self.painter_end.paint):
-            for parameter in last.parameters():
-                nn.init.zeros_(parameter)
+        self.reader: Repainter | None = None
+        zeroed: list[nn.Module] = [self.painter_end.paint]
+        if config.encoder is not None:
+            self.reader = Repainter(config, config.encoder, stops=0)
+            self.reader_end = nn.Linear(config.encoder.width, 3 * config.patch**2)
+            zeroed.append(self.reader_end)
+        for parameter in (parameter for last in zeroed for parameter in last.parameters()):
+            nn.init.zeros_(parameter)
 
     # Pixels to tokens
 
@@ -156,6 +161,8 @@ class Spectral(nn.Module):
 
     def read(self, pixels: Tensor) -> Tensor:
         """Repaint pixels [B, 3, S, S] for the linear code; coefficients [B, J] in steps."""
+        if self.reader is None:
+            return self.analyse(pixels)
         added = self.reader_end(self.reader(pixels)).mT.unflatten(2, (-1, self._cells))
         repainted = pixels + nn.functional.pixel_shuffle(added, self.config.patch)
         return self.analyse(repainted)
@@ -225,7 +232,7 @@ class Spectral(nn.Module):
         colour, row, column = self.places.long().unbind(1)
         spectrum[:, colour, row, column] = (coefficients + self.mean) * self.step
         with torch.autocast(spectrum.device.type, enabled=False):
-            rotated = self.basis.mT @ spectrum @ self.basis
+            rotated = self.dual.mT @ spectrum @ self.dual
             return torch.einsum("kc,bkyx->bcyx", self.colour, rotated)
 
     def repaint(self, blurred: Tensor, lengths: Tensor) -> Tensor:

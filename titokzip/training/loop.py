@@ -67,8 +67,11 @@ class Run:
     ) -> None:
         self.preset, self.device, self.teacher, self.reading = preset, device, teacher, reading
         self.model = model.to(device)
-        model.reader.requires_grad_(reading)
-        model.reader_end.requires_grad_(reading)
+        if model.reader is not None:
+            model.reader.requires_grad_(reading)
+            model.reader_end.requires_grad_(reading)
+        elif reading:
+            raise ValueError("this model has no encoder to train")
         self.validation = centre_tiles(photos.validation[:WATCHED], model.size)
         self.optimizer = Optimizer(model, preset.muon, preset.adam)
         in_bfloat16(model)

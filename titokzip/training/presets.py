@@ -17,7 +17,7 @@ class Preset:
 
 
 PRESETS = {
-    # Minutes on a laptop: for tests and for trying the commands.
+    # Seconds to minutes on a laptop: for tests and for trying the commands.
     "toy": Preset(
         SpectralConfig(
             encoder=ViTConfig(width=32, depth=1, heads=2),
@@ -33,10 +33,7 @@ PRESETS = {
     ),
     # An hour or two on four CPU cores: what ships in weights/.
     "xs": Preset(
-        SpectralConfig(
-            encoder=ViTConfig(width=256, depth=2, heads=4),
-            decoder=ViTConfig(width=256, depth=6, heads=4),
-        ),
+        SpectralConfig(decoder=ViTConfig(width=256, depth=6, heads=4)),
         batch=16,
         muon=3e-3,
         adam=1e-3,

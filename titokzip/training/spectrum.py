@@ -1,8 +1,10 @@
 """Design the linear code of an embedded model from photos: which digits it has, in which order.
 
-The transform is separable and orthonormal. Along each side, four lapped blocks are turned into
-frequencies, and the means of the blocks once more across them: details stay where they are, so
-that an edge does not ring through the whole tile, and the whole tile's slopes take few digits.
+The transform is separable. Along each side, four lapped blocks are turned into frequencies, and the
+means of the blocks once more across them: details stay where they are, so that an edge does not
+ring through the whole tile, and the whole tile's slopes take few digits. Blocks fade into each
+other without a step, which no orthogonal transform of this kind can do, so synthesis has waves of
+its own; those have unit length, and an error of a step costs the same in every coefficient.
 
 Every coefficient is rounded to multiples of one step and written in balanced ternary. A digit is
 worth what it takes off the squared error and costs its entropy given the digits before it; all
@@ -76,19 +78,28 @@ def _install(model: Spectral, places: Integers) -> None:
     rotation = np.array([[1, 1, 1], [1, 0, -1], [-0.5, 1, -0.5]])
     rotation /= np.linalg.norm(rotation, axis=1, keepdims=True)
     model.colour.copy_(torch.from_numpy(rotation))
-    model.basis.copy_(torch.from_numpy(transform(model.size)[: model.config.frequencies]))
+    analysis, synthesis = transforms(model.size)
+    model.basis.copy_(torch.from_numpy(analysis[: model.config.frequencies]))
+    model.dual.copy_(torch.from_numpy(synthesis[: model.config.frequencies]))
     model.places.copy_(torch.from_numpy(places))
     model.step.fill_(STEP)
 
 
-def transform(size: int) -> Floats:
-    """Make the orthonormal transform along one side, lowest frequencies first; [S, S]."""
+def transforms(size: int) -> tuple[Floats, Floats]:
+    """Make the waves of analysis and synthesis along one side, lowest first; each [S, S]."""
+    analysis, synthesis = _waves(size, undo=False), _waves(size, undo=True)
+    lengths = np.linalg.norm(synthesis, axis=1, keepdims=True)
+    return analysis * lengths, synthesis / lengths
+
+
+def _waves(size: int, undo: bool) -> Floats:
     block = size // BLOCKS
     overlap = block // 2
     lapped = np.eye(size)
     for border in range(block, size, block):
         mixed = slice(border - overlap, border + overlap)
-        lapped[mixed, mixed] = lapped_filter(overlap)
+        matrix = lapped_filter(overlap, undo)
+        lapped[mixed, mixed] = matrix.T if undo else matrix
     rows = np.kron(np.eye(BLOCKS), dct(block)) @ lapped
     by_frequency = rows.reshape(BLOCKS, block, size).transpose(1, 0, 2).copy()
     by_frequency[0] = dct(BLOCKS) @ by_frequency[0]  # the means, across blocks

@@ -16,7 +16,7 @@ from titokzip.training.presets import PRESETS, Preset
 from titokzip.training.teacher import TinyDarknet
 
 LICENCE = "Apache-2.0"
-PRIOR_TILES = 8000  # whose tokens are counted for the tables of the range coder
+PRIOR_TILES = 4000  # whose tokens are counted for the tables of the range coder
 _CHUNK = 50
 
 
