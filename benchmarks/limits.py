@@ -1,6 +1,6 @@
 """Show what goes wrong: a face from a folder of photos, and a page of text drawn here.
 
-    python benchmarks/limits.py DIR/kodim04.webp --out docs/limits.webp
+python benchmarks/limits.py DIR/kodim04.webp --out docs/limits.webp
 """
 
 import argparse

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from titokzip import __version__
+from titokzip.cli.bench import bench
 from titokzip.cli.compress import compress
 from titokzip.cli.decompress import decompress
 from titokzip.cli.doctor import doctor
@@ -29,8 +30,10 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             ctx.exit(INTERRUPTED)
-        except (TitokzipError, IsADirectoryError) as error:
-            click.echo(f"titokzip: {error}", err=True)
+        except BrokenPipeError:
+            raise  # whoever read our output has seen enough; click ends quietly
+        except (TitokzipError, OSError, MemoryError) as error:
+            click.echo(f"titokzip: {str(error) or 'out of memory'}", err=True)
             ctx.exit(MISSING if isinstance(error, ModelError) else FAILED)
 
 
@@ -49,5 +52,5 @@ def main() -> None:
     """
 
 
-for command in (compress, decompress, info, test, models, train, doctor):
+for command in (compress, decompress, info, test, models, train, bench, doctor):
     main.add_command(command)

@@ -1,0 +1,16 @@
+"""A data set made by hand."""
+
+import pytest
+from photos import photo
+
+
+@pytest.fixture
+def imagenet(tmp_path):
+    """Lay out three photos and a broken one as people have ImageNet's validation set."""
+    root = tmp_path / "data" / "imagenet" / "val"
+    for i in range(3):
+        place = root / f"n0144076{i}"
+        place.mkdir(parents=True)
+        photo(240 + 20 * i, 200, seed=i).save(place / f"ILSVRC2012_val_0000000{i}.JPEG")
+    (root / "n01440760" / "broken.JPEG").write_bytes(b"\xff\xd8\xff\xe0 nothing more")
+    return tmp_path / "data"

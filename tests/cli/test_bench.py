@@ -1,0 +1,125 @@
+"""titokzip bench: one command to a table, a result and a page."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from photos import photo
+from run import run
+
+
+@pytest.fixture
+def imagenet(tmp_path):
+    """Lay out photos and a broken one as people have ImageNet's validation set."""
+    for i in range(3):
+        place = tmp_path / "data" / "imagenet" / "val" / f"n0144076{i}"
+        place.mkdir(parents=True)
+        photo(340 - 20 * i, 270, seed=i).save(place / f"ILSVRC2012_val_0000000{i}.JPEG")
+        (place / "broken.JPEG").write_bytes(b"\xff\xd8 nothing more")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def inception(tmp_path):
+    """Stand in for inception-2015-12-05.pt, called as it is."""
+    import warnings
+
+    import torch
+
+    class Mean(torch.nn.Module):
+        def forward(self, pixels: torch.Tensor, return_features: bool = False) -> torch.Tensor:
+            return pixels.float().mean(dim=[2, 3])
+
+    path = tmp_path / "inception-2015-12-05.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.script(Mean()).save(str(path))
+    return path
+
+
+def bench(*words, **how):
+    return run("bench", *words, "--device", "cpu", **how)
+
+
+def test_imagenet_val_as_titok_evaluates_rfid_included(imagenet, inception, tmp_path):
+    out = tmp_path / "out"
+    words = ["--dataset", "imagenet-val", "--data-root", imagenet, "--resize", 256, "--crop", 256]
+    words += ["--budgets", "96,192", "--codecs", "webp,thumbnail", "--inception", inception]
+    words += ["--no-speed", "--out", out]
+    shown = bench(*words)
+    result = json.loads((out / "result.json").read_text())
+    assert result["schema"] == 1
+    assert result["dataset"]["protocol"] == "shorter side 256 bicubic, centre crop 256"
+    assert result["dataset"]["protocol"] in " ".join(shown.stdout.split())
+    assert len(result["broken"]) == 3
+    assert "3 photos could not be read" in shown.stderr
+    assert "LPIPS not measured: give --alexnet" in shown.stderr
+    assert len(result["networks"]["rfid"][0]) == 64
+    ours = [row for row in result["summary"] if row["codec"] == "titokzip"]
+    assert [row["fit"] for row in ours] == [3, 3]
+    assert all(row["rfid"] >= 0 for row in ours)
+    for line in result["rows"]:
+        assert (line["width"], line["height"]) == (256, 256)
+        for row in line["rows"]:
+            assert row["bytes"] is None or row["bytes"] <= row.get("budget", 192)
+    assert "<svg" in (out / "report.html").read_text()
+    again = bench(*words, "--json")
+    assert json.loads(again.stdout)["summary"] == result["summary"]
+    other = bench(*words, "--limit", 2, code=2)
+    assert "--fresh starts over" in other.stderr
+    bench(*words, "--codecs", "thumbnail", "--budgets", "96", "--fresh")
+    assert json.loads((out / "result.json").read_text())["points"] == ["96B"]
+
+
+def test_rivals_get_the_bytes_of_each_of_our_files(tmp_path):
+    photo(300, 200).save(tmp_path / "a.png")
+    words = ["--qualities", "70", "--codecs", "webp,jpeg", "--no-speed", "--out", tmp_path / "out"]
+    bench("--dataset", tmp_path / "a.png", *words)
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    own, *others = result["rows"][0]["rows"]
+    assert {row["budget"] for row in others} == {own["bytes"]}
+
+
+def test_missing_and_empty_data_sets_are_one_line(tmp_path):
+    missing = bench("--dataset", "kodak", "--data-root", tmp_path, code=3)
+    assert "https://r0k.us/graphics/kodak" in missing.stderr
+    assert missing.stderr.count("\n") == 1
+    from_environment = bench("--dataset", "kodak", code=3, env={"TITOKZIP_DATA": str(tmp_path)})
+    assert from_environment.stderr == missing.stderr
+    assert "no photos" in bench("--dataset", tmp_path, code=3).stderr
+    (tmp_path / "a.png").write_bytes(b"broken")
+    broken = bench("--dataset", tmp_path, "--no-speed", "--out", tmp_path / "out", code=3)
+    assert "none of 1 photos can be read" in broken.stderr
+
+
+def test_a_missing_network_is_one_line(tmp_path):
+    photo(40, 30).save(tmp_path / "a.png")
+    words = ["--dataset", tmp_path / "a.png", "--inception", tmp_path / "none.pt"]
+    gone = bench(*words, "--out", tmp_path / "out", code=3)
+    assert "none.pt" in gone.stderr
+    assert gone.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--qualities", "50", "--budgets", "100"], "exclude each other"),
+        (["--qualities", "0"], "more than 0"),
+        (["--qualities", "500"], "1 to 100"),
+        (["--budgets", "many"], "not numbers"),
+        (["--codecs", "webp,gif"], "no rival named 'gif'"),
+        (["--anchor", "gif"], "no rival named 'gif'"),
+        (["--crop", "256"], "--crop needs --resize"),
+        (["--resize", "100", "--crop", "256"], "larger than --resize"),
+    ],
+    ids=str,
+)
+def test_what_makes_no_sense_is_refused(words, reason):
+    assert reason in bench("--dataset", "samples", *words, code=2).stderr
+
+
+def test_help_needs_no_torch():
+    code = "import sys, titokzip.cli.bench; print('torch' in sys.modules)"
+    asked = [sys.executable, "-c", code]
+    assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == "False\n"

@@ -1,0 +1,103 @@
+"""Frechet distance between features [n, D] of two sets of pictures, streamed from disk.
+
+Features are appended to a file as float32 while a run goes on, so that a run can be killed and go
+on, and 50,000 pictures take no memory. Sums are float64: in float32 the distance is wrong.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+_CHUNK = 1024  # rows read at once
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Mean [D] and covariance [D, D] of n features."""
+
+    count: int
+    mean: Array
+    covariance: Array
+
+
+def statistics(chunks: Iterable[NDArray[np.floating]]) -> Statistics | None:
+    """Sum up chunks of features [n, D]; rows with NaN are left out; None under two rows."""
+    count, first, second = 0, np.zeros(1), np.zeros(1)
+    for chunk in chunks:
+        rows = np.asarray(chunk, np.float64)
+        rows = rows[np.isfinite(rows).all(axis=1)]
+        first, second = first + rows.sum(0), second + rows.T @ rows
+        count += len(rows)
+    if count < 2:
+        return None
+    mean = first / count
+    return Statistics(count, mean, (second - count * np.outer(mean, mean)) / (count - 1))
+
+
+def distance(one: Statistics, other: Statistics) -> float:
+    """Frechet distance between two normal distributions (Heusel et al., NeurIPS 2017).
+
+    The trace of sqrt(A B) is the sum of the roots of the eigenvalues of the symmetric
+    sqrt(A) B sqrt(A), which stays right where few pictures leave A singular.
+    """
+    values, vectors = np.linalg.eigh(one.covariance)
+    root = vectors * np.sqrt(values.clip(0)) @ vectors.T
+    eigenvalues = np.linalg.eigvalsh(root @ other.covariance @ root)
+    cross = np.sqrt(eigenvalues.clip(0)).sum()
+    traces = np.trace(one.covariance) + np.trace(other.covariance)
+    return float(np.square(one.mean - other.mean).sum() + traces - 2 * cross)
+
+
+class Store:
+    """Features of one codec at one rate, in a file of float32 rows."""
+
+    def __init__(self, path: Path, width: int) -> None:
+        self.path, self.width = path, width
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def append(self, features: NDArray[np.float32]) -> None:
+        """Add rows [n, D]."""
+        with self.path.open("ab") as file:
+            file.write(features.astype("<f4").tobytes())
+
+    def cut(self, rows: int) -> None:
+        """Forget what was added after `rows`, by a run that was killed."""
+        self.path.touch()
+        with self.path.open("r+b") as file:
+            file.truncate(rows * self.width * 4)
+
+    def statistics(self) -> Statistics | None:
+        """Sum up all rows, a chunk at a time."""
+        with self.path.open("rb") as file:
+            size = _CHUNK * self.width * 4
+            return statistics(
+                np.frombuffer(data, "<f4").reshape(-1, self.width)
+                for data in iter(lambda: file.read(size), b"")
+            )
+
+
+class Stores:
+    """The features of all extractors, codecs and points, each in a file."""
+
+    def __init__(self, folder: Path, counts: dict[str, list[int]]) -> None:
+        """Take up what a run left, cut to what its lines account for: [rows, D] by extractor."""
+        self.folder = folder
+        for name, (rows, width) in counts.items():
+            for path in self.files(name):
+                Store(path, width).cut(rows)
+        if not counts:
+            for path in folder.glob("*/*.f32"):
+                path.unlink()
+
+    def append(self, features: dict[tuple[str, str], NDArray[np.float32]]) -> None:
+        """Add the features of a photo."""
+        for (name, key), rows in features.items():
+            Store(self.folder / name / f"{key}.f32", rows.shape[1]).append(rows)
+
+    def files(self, name: str) -> list[Path]:
+        """List the files of an extractor."""
+        return sorted((self.folder / name).glob("*.f32"))

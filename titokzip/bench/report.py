@@ -1,0 +1,153 @@
+"""Lines of a run to what is shown of it: averages, BD-rates, and the result as JSON."""
+
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from titokzip import __version__
+from titokzip.bench import frechet
+from titokzip.bench.metrics import bd_rate
+
+SCHEMA = 1
+Line = dict[str, Any]
+_FACTS = {"codec", "point", "budget", "tiles", "tokens"}
+_PACKAGES = ("torch", "numpy", "pillow", "constriction", "imagecodecs", "scikit-image")
+
+
+@dataclass
+class Sums:
+    """Averages of one codec at one point, gathered line by line."""
+
+    photos: int = 0
+    fit: int = 0
+    totals: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, row: Line) -> None:
+        """Count in one photo."""
+        self.photos += 1
+        self.fit += row["bytes"] is not None
+        for key, value in row.items():
+            if key not in _FACTS and value is not None:
+                self.totals[key] = self.totals.get(key, 0.0) + value
+                self.counts[key] = self.counts.get(key, 0) + 1
+
+    def means(self) -> Line:
+        """Average over the photos that the codec could do."""
+        return {key: total / self.counts[key] for key, total in self.totals.items()}
+
+
+def summary(lines: Iterable[Line]) -> list[Line]:
+    """Average lines by point and codec, in the order in which they come."""
+    sums: dict[tuple[str, str], Sums] = {}
+    for line in lines:
+        for row in line.get("rows", []):
+            sums.setdefault((row["point"], row["codec"]), Sums()).add(row)
+    points = list(dict.fromkeys(point for point, _ in sums))
+    codecs = list(dict.fromkeys(codec for _, codec in sums))
+    return [
+        {"point": point, "codec": codec, "photos": one.photos, "fit": one.fit} | one.means()
+        for point in points
+        for codec in codecs
+        if (one := sums.get((point, codec))) is not None
+    ]
+
+
+def bd_rates(table: list[Line], anchor: str) -> Line:
+    """Compare every codec's average curve with the anchor's: percent of bits at equal quality.
+
+    Only points at which a codec could do every photo count; None where too few are left.
+    """
+    found: Line = {}
+    for codec in dict.fromkeys(row["codec"] for row in table):
+        curves = [_curve(table, anchor), _curve(table, codec)]
+        found[codec] = {
+            metric: bd_rate(*([(row["bpp"], row[metric]) for row in c] for c in curves))
+            for metric in ("psnr", "ms_ssim")
+            if all(metric in row for c in curves for row in c)
+        }
+    return found
+
+
+def _curve(table: list[Line], codec: str) -> list[Line]:
+    return [row for row in table if row["codec"] == codec and row["fit"] == row["photos"]]
+
+
+def add_frechet(table: list[Line], folder: Path, widths: dict[str, int]) -> None:
+    """Add the Frechet distances to the table, from features [n, D] on disk."""
+    for name, width in widths.items():
+        reference = frechet.Store(folder / "features" / name / "reference.f32", width).statistics()
+        for row in table:
+            path = folder / "features" / name / f"{row['codec']}.{row['point']}.f32"
+            own = frechet.Store(path, width).statistics() if row["fit"] else None
+            if own is not None and reference is not None:
+                row[name] = frechet.distance(reference, own)
+
+
+def environment(device: str) -> Line:
+    """Say on what machine, with what software, and when."""
+    import torch
+
+    cuda = device == "cuda"
+    return {
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "titokzip": __version__,
+        "commit": _commit(),
+        "machine": f"{_processor()}, {cores()} core{'s' * (cores() > 1)}",
+        "device": torch.cuda.get_device_name() if cuda else device,
+        "torch threads": torch.get_num_threads(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
+    }
+
+
+def cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _commit() -> str | None:
+    """Name the commit of a checkout, with a plus for changes on top of it."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+
+    def git(*words: str) -> str:
+        asked = ["git", "-C", str(root), *words]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def write(path: Path, result: Line) -> None:
+    """Write a result whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+    temporary.replace(path)

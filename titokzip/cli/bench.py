@@ -1,0 +1,186 @@
+"""titokzip bench: the codec beside others, at the same bytes."""
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+MISSING = 3
+QUALITIES, BUDGETS = "30,50,65,80", "48,96,192,400"
+_NETWORKS = ("inception", "features", "perceptual", "alexnet", "vgg16")
+_path = click.Path(path_type=Path)
+
+
+class Numbers(click.ParamType[Any]):
+    """Numbers with commas between them."""
+
+    name = "N,N,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read them."""
+        try:
+            numbers = [float(part) for part in str(value).split(",")]
+        except ValueError:
+            self.fail(f"{value!r} is not numbers with commas between them", param, ctx)
+        if any(number <= 0 for number in numbers):
+            self.fail(f"{value!r}: all must be more than 0", param, ctx)
+        return numbers
+
+
+@click.command(short_help="Measure the codec beside others, at the same bytes.")
+@click.option(
+    "--dataset",
+    required=True,
+    metavar="NAME|PATH",
+    help="samples, kodak, clic, div2k, imagenet-val, or a folder or tar of photos.",
+)
+@click.option(
+    "--data-root",
+    type=_path,
+    envvar="TITOKZIP_DATA",
+    show_envvar=True,
+    help="Folder in which data sets are looked for.  [default: data]",
+)
+@click.option("--out", type=_path, help="Folder for the run.  [default: bench-DATASET]")
+@click.option("--limit", type=click.IntRange(1), help="Photos to measure, drawn at random.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of that draw.")
+@click.option("--resize", type=click.IntRange(1), help="Resize the shorter side to this, bicubic.")
+@click.option("--crop", type=click.IntRange(1), help="Crop the centre square of this side.")
+@click.option(
+    "--qualities",
+    type=Numbers(),
+    help=f"Of ours; rivals get each picture's bytes.  [default: {QUALITIES}]",
+)
+@click.option("--budgets", type=Numbers(), help=f"Bytes a picture for all, such as {BUDGETS}.")
+@click.option("--codecs", help="Rivals, with commas between them.  [default: all that are here]")
+@click.option(
+    "--anchor", default="webp", show_default=True, help="Codec that BD-rates are against."
+)
+@click.option("-m", "--model", default=None, metavar="NAME", help="Name of a model, or its file.")
+@click.option("--inception", type=_path, help="TorchScript inception-2015-12-05.pt, for rFID.")
+@click.option("--features", type=_path, help="TorchScript of another network, for its distance.")
+@click.option("--perceptual", type=_path, help="TorchScript of a perceptual distance.")
+@click.option("--alexnet", type=_path, help="torchvision's AlexNet weights, for LPIPS.")
+@click.option("--vgg16", type=_path, help="torchvision's VGG16 weights, for DISTS.")
+@click.option("--patch", type=click.IntRange(16), help="Side of patches for Frechet distances.")
+@click.option("--speed/--no-speed", default=True, show_default=True, help="Measure throughput.")
+@click.option("--fresh", is_flag=True, help="Start over instead of going on with a run.")
+@click.option(
+    "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda", "mps"])
+)
+@click.option("-j", "--threads", type=click.IntRange(1, 256), help="Threads.  [default: all cores]")
+@click.option("--json", "as_json", is_flag=True, help="Write the result to stdout, not a table.")
+@click.pass_context
+def bench(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
+    """Measure the codec beside JPEG, WebP, AVIF, JPEG 2000 and JPEG XL, at the same bytes.
+
+    \b
+    titokzip bench --dataset samples                      photos inside scikit-image
+    titokzip bench --dataset kodak --data-root ~/data     whole photos
+    titokzip bench --dataset imagenet-val --resize 256 --crop 256 --limit 1000 \\
+        --budgets 48,96,192,400 --inception inception-2015-12-05.pt
+
+    The folder gets result.json, report.html, rows.jsonl and the files of all codecs. Killed and
+    run again, it goes on where it was.
+    """
+    points = _points(options.pop("qualities"), options.pop("budgets"))
+    begun = _settings(points, **options)
+    from titokzip.bench.datasets import DatasetError
+    from titokzip.bench.start import AnotherRun, start
+
+    try:
+        with _progress() as progress:
+            result = start(begun, progress)
+    except DatasetError as error:
+        click.echo(f"titokzip: {error}", err=True)
+        ctx.exit(MISSING)
+    except AnotherRun as error:
+        raise click.UsageError(str(error)) from error
+    _show(result, begun.out, as_json)
+
+
+def _points(qualities: list[float] | None, budgets: list[float] | None) -> list[tuple[float, bool]]:
+    if qualities and budgets:
+        raise click.UsageError("--qualities and --budgets exclude each other")
+    if budgets:
+        return [(number, True) for number in budgets]
+    chosen = qualities or [float(part) for part in QUALITIES.split(",")]
+    if max(chosen) > 100 or min(chosen) < 1:
+        raise click.UsageError("qualities are 1 to 100")
+    return [(number, False) for number in chosen]
+
+
+def _settings(points: list[tuple[float, bool]], **given: Any) -> Any:
+    if given["crop"] and not given["resize"]:
+        raise click.UsageError("--crop needs --resize: a photo may be smaller than the crop")
+    if given["crop"] and given["crop"] > given["resize"]:
+        raise click.UsageError("--crop is larger than --resize")
+    from titokzip import zoo
+    from titokzip.bench.codecs import RIVALS
+    from titokzip.bench.datasets import Protocol
+    from titokzip.bench.networks import Files
+    from titokzip.bench.report import cores
+    from titokzip.bench.run import Point
+    from titokzip.bench.start import Settings
+
+    codecs = RIVALS if given["codecs"] is None else tuple(filter(None, given["codecs"].split(",")))
+    for name in (*codecs, given["anchor"]):
+        if name not in (*RIVALS, "titokzip"):
+            raise click.UsageError(f"no rival named {name!r}; there are {', '.join(RIVALS)}")
+    name = Path(given["dataset"]).resolve().stem
+    return Settings(
+        dataset=given["dataset"],
+        root=given["data_root"],
+        out=given["out"] or Path(f"bench-{name}"),
+        protocol=Protocol(given["resize"], given["crop"]),
+        points=tuple(Point(*point) for point in points),
+        codecs=codecs,
+        limit=given["limit"],
+        seed=given["seed"],
+        model=given["model"] or zoo.DEFAULT,
+        device=given["device"],
+        workers=given["threads"] or cores(),
+        files=Files(*(given[key] for key in _NETWORKS)),
+        patch=given["patch"],
+        anchor=given["anchor"],
+        speed=given["speed"],
+        fresh=given["fresh"],
+        command=shlex.join(["titokzip", *sys.argv[1:]]),
+    )
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Show photos done and time left, on a terminal only."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("photos", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _show(result: dict[str, Any], out: Path, as_json: bool) -> None:
+    import json
+
+    from rich.console import Console
+
+    from titokzip.bench.table import footnotes, table
+
+    if as_json:
+        click.echo(json.dumps(result, indent=1))
+    else:
+        wide = None if sys.stdout.isatty() else 120
+        Console(width=wide, highlight=False).print(table(result))
+    for line in footnotes(result):
+        click.echo(line, err=True)
+    click.echo(f"{out / 'result.json'} and {out / 'report.html'} written", err=True)
