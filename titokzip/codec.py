@@ -158,7 +158,7 @@ class Codec:
         smallest = len(whole)
         for rung in ladder(*picture.image.size, tiles):
             own = tokens if rung == grid else self.tokenize(self._cut(picture, rung))
-            least = 1 if rung.tiles == 1 else (5 * own.shape[1]) // 8
+            least = 1 if rung.tiles == 1 else (3 * own.shape[1]) // 8
             if not self._tokenizer.nested:
                 least = own.shape[1]
             data, kept = self._longest(picture, rung, own, least, limit)

@@ -207,7 +207,7 @@ def fingerprint(tensors: Tensors, config: Mapping[str, Any]) -> bytes:
 
 
 def digest(tensors: Tensors, config: Mapping[str, Any]) -> bytes:
-    """Hash a config, then names, types, shapes and bytes of tensors, in the order of their names."""
+    """Hash a config, then names, types, shapes and bytes of tensors, ordered by name."""
     hasher = hashlib.sha256(json.dumps(config, sort_keys=True).encode() + b"\n")
     for key in sorted(tensors):
         array = np.ascontiguousarray(tensors[key])

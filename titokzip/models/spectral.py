@@ -3,7 +3,8 @@
 The best linear code of natural pictures is their low frequencies, so token order and meaning
 are fixed before any training: coefficients of a lapped transform, each in balanced ternary,
 the digits of all coefficients sorted by how much they repair per bit, seven digits a token.
-Two ViTs that start at zero repaint the tile, one before the transform and one after its inverse.
+ViTs that start at zero repaint the tile, one after the inverse transform and, in models that have
+an encoder, one before the transform.
 
     pixels [B, 3, S, S] → repainted → coefficients [B, J] → integers [B, J] → tokens [B, k]
     tokens [B, k] → integers [B, J] → coefficients → blurred pixels → repainted [B, 3, S, S]
@@ -15,7 +16,7 @@ B pictures, S side, P patches, D width, J coefficients, L tokens, T = 7 digits a
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ class SpectralConfig:
     """The shape of one embedded model; the weights file carries it as JSON."""
 
     encoder: ViTConfig | None = None  # None: the linear code reads the tile as it is
-    decoder: ViTConfig = ViTConfig(width=256, depth=6, heads=4)
+    decoder: ViTConfig = field(default_factory=lambda: ViTConfig(width=256, depth=6, heads=4))
     size: int = 256  # S, the side of a tile in pixels
     patch: int = 16
     length: int = 256  # L, tokens a tile
