@@ -32,16 +32,13 @@ def main() -> None:
         files = [f for f in files if any(part in f.stem for part in args.only)]
     photos = {file.stem: Image.open(file).convert("RGB") for file in files}
     cells = [stacked(codec, photo, name, rates, args.width) for name, photo in photos.items()]
-    height = max(c.height for c in cells)
-    lines = -(-len(cells) // args.columns)
-    sheet = Image.new(
-        "RGB",
-        (args.columns * (args.width + GAP) - GAP, lines * (height + GAP) - GAP),
-        "white",
-    )
-    for i, picture in enumerate(cells):
-        left = i % args.columns * (args.width + GAP)
-        sheet.paste(picture, (left, i // args.columns * (height + GAP)))
+    cells.sort(key=lambda cell: cell.height)  # upright photos last: lines stay even
+    lines = [cells[i : i + args.columns] for i in range(0, len(cells), args.columns)]
+    heights = [max(cell.height for cell in line) + GAP for line in lines]
+    sheet = Image.new("RGB", (args.columns * (args.width + GAP) - GAP, sum(heights)), "white")
+    for i, line in enumerate(lines):
+        for j, cell in enumerate(line):
+            sheet.paste(cell, (j * (args.width + GAP), sum(heights[:i])))
     sheet.save(args.out, quality=88, method=6)
     print(f"{args.out}: {sheet.width} x {sheet.height}, {args.out.stat().st_size:,} bytes")
 
