@@ -14,7 +14,7 @@ from photos import photo
 from PIL import Image
 from toys import Toy, codec
 
-from titokzip import bulk
+from titokzip import bulk, prefetch
 from titokzip.bulk import Job, Options, Refused, compress_files, decompress_files
 from titokzip.errors import FormatError, ModelError, PictureError, RateError
 from titokzip.rate import Rate
@@ -183,7 +183,7 @@ def test_reading_ahead_is_bounded():
         return number
 
     with ThreadPoolExecutor(3) as pool:
-        for number in bulk._ahead(pool, read, range(50), 3):
+        for number in prefetch.ahead(pool, read, range(50), 3):
             assert number == done
             done += 1
     assert done == 50

@@ -25,6 +25,7 @@ from titokzip import container, pictures, zoo
 from titokzip.container import Contents, Header
 from titokzip.errors import PictureError, TitokzipError
 from titokzip.pictures import Picture
+from titokzip.prefetch import ahead
 from titokzip.rate import Rate
 
 if TYPE_CHECKING:  # torch is imported when the first model is loaded
@@ -229,7 +230,7 @@ def _pipeline(
         writing: deque[Future[Result]] = deque()
         # A job alone is read here: Ctrl-C would not end a thread that waits for standard input.
         alone = len(todo) == 1
-        reads = map(attempt, todo) if alone else _ahead(readers, attempt, todo, options.threads)
+        reads = map(attempt, todo) if alone else ahead(readers, attempt, todo, options.threads)
         begun = time.perf_counter()
         for output in work(good(reads)):
             while pending[0].error:
@@ -253,19 +254,6 @@ def _pipeline(
 def _drained(writing: "deque[Future[Result]]") -> Iterator[Result]:
     while writing:
         yield writing.popleft().result()
-
-
-def _ahead(
-    pool: ThreadPoolExecutor, function: Callable[[Job], A], jobs: Iterable[Job], window: int
-) -> Iterator[A]:
-    """Map over jobs in order, with at most `window` of them under way or waiting."""
-    waiting: deque[Future[A]] = deque()
-    for job in jobs:
-        waiting.append(pool.submit(function, job))
-        if len(waiting) >= window:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ at the photos that have none; nothing is held but what is under way.
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +26,7 @@ from titokzip.bench.networks import Distance, Extractor, Features
 from titokzip.codec import Codec
 from titokzip.errors import PictureError, TitokzipError
 from titokzip.pictures import Picture
+from titokzip.prefetch import ahead
 from titokzip.rate import Rate
 
 OURS = "titokzip"
@@ -125,7 +126,7 @@ def _measured(
             return item, error
 
     waiting: deque[Future[tuple[Line, dict[tuple[str, str], Features]]]] = deque()
-    for group in _groups(_ahead(pool, load, todo, 2 * plan.workers), plan.workers):
+    for group in _groups(ahead(pool, load, todo, 2 * plan.workers), plan.workers):
         photos = [photo for _, photo in group if isinstance(photo, Picture)]
         coded = iter(_coded(codec, photos, plan.points))
         for item, photo in group:
@@ -235,16 +236,3 @@ def _groups(many: Iterable[A], size: int) -> Iterator[list[A]]:
             group = []
     if group:
         yield group
-
-
-def _ahead(
-    pool: ThreadPoolExecutor, function: Callable[[A], B], many: Iterable[A], window: int
-) -> Iterator[B]:
-    """Map in order with at most `window` results under way or waiting."""
-    waiting: deque[Future[B]] = deque()
-    for one in many:
-        waiting.append(pool.submit(function, one))
-        if len(waiting) >= window:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
