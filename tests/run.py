@@ -26,3 +26,7 @@ def spawn(*arguments, **how):
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, **streams | how, env=environment)
+
+
+def files(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())

@@ -1,34 +1,17 @@
 """titokzip compress."""
 
-import io
 import json
 import shutil
 
 import pytest
 from photos import photo
 from PIL import Image
-from run import run
+from run import files, run
 
 from titokzip import container
 from titokzip.rate import Rate
 
 FAST = ("--tokens", "16")
-
-
-def png(image):
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
-
-
-@pytest.fixture
-def picture(tmp_path):
-    photo(120, 80).save(tmp_path / "a.png")
-    return tmp_path / "a.png"
-
-
-def files(folder):
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
 def test_beside_the_picture(picture):

@@ -1,29 +1,16 @@
 """Where titokzip compress writes, what it refuses to overwrite, and what Ctrl-C leaves."""
 
-import io
 import shutil
 import signal
 import time
 
 import pytest
-from photos import photo
-from run import run, spawn
+from photos import photo, png
+from run import files, run, spawn
 
 from titokzip import container
 
 FAST = ("--tokens", "16")
-
-
-def png(image):
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
-
-
-@pytest.fixture
-def picture(tmp_path):
-    photo(120, 80).save(tmp_path / "a.png")
-    return tmp_path / "a.png"
 
 
 @pytest.fixture
@@ -34,10 +21,6 @@ def tree(tmp_path):
         photo(60, 40).save(tmp_path / "in" / name)
     (tmp_path / "in" / "notes.txt").write_text("no picture")
     return tmp_path / "in"
-
-
-def files(folder):
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
 def test_a_folder_keeps_its_structure(tree, tmp_path):

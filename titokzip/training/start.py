@@ -41,11 +41,7 @@ class Settings:
 
 
 def run(settings: Settings, report: Callable[[Progress], None]) -> zoo.Card:
-    """Train, count the tables of the range coder, and write the model; its card.
-
-    Raises:
-        KeyError: there is no such preset.
-    """
+    """Train, count the tables of the range coder, and write the model; its card."""
     preset = PRESETS[settings.preset]
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -53,9 +49,11 @@ def run(settings: Settings, report: Callable[[Progress], None]) -> zoo.Card:
     device = torch.device(devices()[-1] if settings.device == "auto" else settings.device)
     photos = data.load(settings.data, settings.limit)
     settings.out.mkdir(parents=True, exist_ok=True)
-    start, tables = _start(settings, preset, photos)
+    loaded = zoo.load(_start(settings, preset, photos))
+    start, tables = loaded.tokenizer, loaded.prior
+    assert isinstance(start, Spectral), "every card that loads is of a spectral model"
     training = Run(
-        start,
+        start.train().requires_grad_(True),
         replace(preset, model=start.config),
         photos,
         device,
@@ -73,14 +71,10 @@ def run(settings: Settings, report: Callable[[Progress], None]) -> zoo.Card:
     return zoo.save(path, settings.name, model, tables, LICENCE)
 
 
-def _start(
-    settings: Settings, preset: Preset, photos: data.Photos
-) -> tuple[Spectral, entropy.Prior | None]:
-    """Make the model to train, untrained or from weights, once: resumed runs read it again."""
+def _start(settings: Settings, preset: Preset, photos: data.Photos) -> zoo.Card:
+    """Find the model to start from, or design one, once: resumed runs read it again."""
     if settings.init is not None:
-        loaded = zoo.load(zoo.card(settings.init))
-        assert isinstance(loaded.tokenizer, Spectral)
-        return loaded.tokenizer.train().requires_grad_(True), loaded.prior
+        return zoo.card(settings.init)
     path = settings.out / "start.safetensors"
     if not (settings.resume and path.exists()):
         sampler = data.Sampler(
@@ -88,9 +82,7 @@ def _start(
         )
         untrained = spectrum.design(preset.model, sampler.batch)
         zoo.save(path, "start", untrained, count(untrained, photos, settings.seed + 1), LICENCE)
-    loaded = zoo.load(zoo.card(path))
-    assert isinstance(loaded.tokenizer, Spectral)
-    return loaded.tokenizer.train().requires_grad_(True), loaded.prior
+    return zoo.card(path)
 
 
 @torch.inference_mode()
