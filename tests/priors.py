@@ -61,11 +61,12 @@ both = pytest.mark.parametrize("prior", PRIORS.values(), ids=PRIORS)
 
 def draw(rng, prior, tiles, length=LENGTH):
     """Draw tokens as the prior expects them, which are the ones it codes best."""
-    digits = np.zeros((tiles, length * prior.digits), np.int32)
+    digits = np.zeros((length * prior.digits, tiles), np.int32)
     state = entropy._State(np.full(tiles, length), prior)
-    for d in range(digits.shape[1]):
-        active, rows = state.look_up(d)
+    for d in range(len(digits)):
+        run = slice(d, d + 1)
+        _, rows = state.look_up(run)
         ends = np.cumsum(rows + 1, axis=1)
-        digits[:, d] = (rng.integers(0, TOTAL, (tiles, 1)) >= ends).sum(1) - int(prior.balanced)
-        state.learn(d, active, digits[:, d])
+        digits[d] = (rng.integers(0, TOTAL, (tiles, 1)) >= ends).sum(1) - int(prior.balanced)
+        state.learn(run, digits[run])
     return entropy._from_digits(digits, prior)

@@ -2,8 +2,9 @@
 
 Both write the first token of every tile, then the second of every tile, and so on, so that what a
 file loses when it is cut is detail. A token is a row of digits. The range coder sees one digit
-of all tiles at a time; how likely its values are is looked up by what is already known on both
-sides: the sign of its own coefficient, and how active its neighbours are. The tables are integers
+of all tiles after the other; how likely its values are is looked up by what is already known on
+both sides: the sign of its own coefficient, and how active its neighbours are. Digits that tell
+nothing about one another make a run, which is looked up and coded at once. The tables are integers
 that travel with the model's weights, so the bits are the same on every machine.
 
 constriction is the coder (Bamler 2022, arXiv:2201.01741), behind one wall: whatever it raises, a
@@ -15,6 +16,7 @@ N tiles, L tokens, T digits a token, D = L * T digits, R values a digit, J coeff
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import constriction
@@ -28,6 +30,7 @@ Counts = NDArray[np.int64]  # [N] tokens kept of each tile
 Integers = NDArray[np.int64]
 
 TOTAL = 2**24  # of a row of frequencies: constriction's precision, so that they pass exactly
+_RUN = 256  # frequencies a tile that are looked up at once, unless one digit has more
 _FAMILY = constriction.stream.model.Categorical(perfect=False)  # always spelled out: it sets bits
 
 
@@ -54,6 +57,23 @@ class Prior:
     def coefficients(self) -> int:
         """J, coefficients of a tile."""
         return int(self.coefficient.max()) + 1
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """Digits at which a run starts: as many as need nothing that is learnt inside of it."""
+        latest = np.full(self.coefficients + 1, -1)  # digit that told of each coefficient
+        starts, longest = [0], max(1, _RUN // self.radix)
+        for d, own in enumerate(self.coefficient):
+            needed = max(latest[own], latest[self.neighbours[d]].max())
+            if needed >= starts[-1] or d - starts[-1] == longest:
+                starts.append(d)
+            latest[own] = d
+        return starts
+
+    def runs(self, start: int, stop: int) -> Iterator[slice]:
+        """Part the digits from `start` to `stop` into runs."""
+        edges = [start, *(d for d in self.starts if start < d < stop), stop]
+        return map(slice, edges, edges[1:])
 
     def to_tables(self) -> dict[str, NDArray[np.int32]]:
         """List everything as arrays, to travel with the weights."""
@@ -113,12 +133,11 @@ def range_encode(tokens: Tokens, counts: Counts, stops: Sequence[int], prior: Pr
     layers = []
     for start, stop in _spans(stops):
         coder = constriction.stream.queue.RangeEncoder()
-        for d in range(start * prior.digits, stop * prior.digits):
-            active, rows = state.look_up(d)
-            symbols = digits[active, d]
+        for run in prior.runs(start * prior.digits, stop * prior.digits):
+            active, rows = state.look_up(run)
             with _wall():
-                coder.encode(symbols + int(prior.balanced), _FAMILY, rows)
-            state.learn(d, active, symbols)
+                coder.encode(digits[run][active] + int(prior.balanced), _FAMILY, rows)
+            state.learn(run, digits[run])
         layers.append(_trimmed(coder))
     return layers
 
@@ -131,19 +150,17 @@ def range_decode(
     Raises:
         FormatError: the bits do not decode under this prior.
     """
-    digits = np.zeros((len(counts), stops[-1] * prior.digits), np.int32)
-    digits -= int(prior.balanced)
+    digits = np.full((stops[-1] * prior.digits, len(counts)), -int(prior.balanced), np.int32)
     state = _State(counts, prior)
     for data, (start, stop) in zip(layers, _spans(stops), strict=False):
         words = np.frombuffer(data + bytes(-len(data) % 4), ">u4").astype(np.uint32)
         with _wall():
             coder = constriction.stream.queue.RangeDecoder(words)
-        for d in range(start * prior.digits, stop * prior.digits):
-            active, rows = state.look_up(d)
+        for run in prior.runs(start * prior.digits, stop * prior.digits):
+            active, rows = state.look_up(run)
             with _wall():
-                symbols = coder.decode(_FAMILY, rows) - np.int32(prior.balanced)
-            digits[active, d] = symbols
-            state.learn(d, active, symbols)
+                digits[run][active] = coder.decode(_FAMILY, rows) - np.int32(prior.balanced)
+            state.learn(run, digits[run])
     return _from_digits(digits, prior)
 
 
@@ -153,22 +170,22 @@ class _State:
     def __init__(self, counts: Counts, prior: Prior) -> None:
         self.prior, self.counts = prior, counts
         # One coefficient more than there are stands for a neighbour that does not exist.
-        self.values = np.zeros((len(counts), prior.coefficients + 1), np.int64)
+        self.values = np.zeros((prior.coefficients + 1, len(counts)), np.int64)
 
-    def look_up(self, d: int) -> tuple[Integers, NDArray[np.float64]]:
-        """Find the tiles that have digit d, and a row of frequencies for each."""
+    def look_up(self, run: slice) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Tell which tiles have each digit of a run [r, N], and a row of frequencies for those."""
         prior = self.prior
-        active = np.flatnonzero(self.counts > d // prior.digits)
-        known = self.values[active]
-        activity = np.abs(known[:, prior.neighbours[d]]) @ prior.importance[d]
-        level = np.searchsorted(prior.thresholds[d], activity, side="right")
-        sign = np.sign(known[:, prior.coefficient[d]]) + 1
-        rows = prior.frequencies[d, 3 * level + sign] - 1
-        return active, np.ascontiguousarray(rows, np.float64)
+        active = np.arange(run.start, run.stop)[:, None] // prior.digits < self.counts
+        sizes = np.abs(self.values[prior.neighbours[run]])
+        activity = (sizes * prior.importance[run, :, None]).sum(axis=1)
+        level = (activity[:, None] >= prior.thresholds[run, :, None]).sum(axis=1)
+        row = 3 * level + np.sign(self.values[prior.coefficient[run]]) + 1
+        digit, tile = np.nonzero(active)
+        return active, prior.frequencies[run][digit, row[digit, tile]] - 1.0
 
-    def learn(self, d: int, active: Integers, symbols: NDArray[np.int32]) -> None:
-        """Take in the values of digit d."""
-        self.values[active, self.prior.coefficient[d]] += symbols * self.prior.weight[d]
+    def learn(self, run: slice, digits: NDArray[np.int32]) -> None:
+        """Take in the values [r, N] of a run, of which none is of another's coefficient."""
+        self.values[self.prior.coefficient[run]] += digits * self.prior.weight[run, None]
 
 
 def cost(tokens: Tokens, prior: Prior) -> NDArray[np.float64]:
@@ -176,26 +193,28 @@ def cost(tokens: Tokens, prior: Prior) -> NDArray[np.float64]:
     digits = _to_digits(tokens, prior)
     state = _State(np.full(len(tokens), tokens.shape[1]), prior)
     bits = np.empty(digits.shape)
-    for d in range(digits.shape[1]):
-        active, rows = state.look_up(d)
-        symbols = digits[:, d]
-        chosen = rows[active, symbols + int(prior.balanced)] + 1
-        bits[:, d] = np.log2(TOTAL) - np.log2(chosen)
-        state.learn(d, active, symbols)
-    summed: NDArray[np.float64] = bits.reshape(len(tokens), -1, prior.digits).sum(axis=2)
+    for run in prior.runs(0, len(digits)):
+        _, rows = state.look_up(run)
+        symbols = digits[run].ravel() + int(prior.balanced)
+        chosen = rows[np.arange(len(rows)), symbols] + 1
+        bits[run] = (np.log2(TOTAL) - np.log2(chosen)).reshape(-1, len(tokens))
+        state.learn(run, digits[run])
+    summed: NDArray[np.float64] = bits.reshape(-1, prior.digits, len(tokens)).sum(axis=1).T
     return summed
 
 
 def _to_digits(tokens: Tokens, prior: Prior) -> NDArray[np.int32]:
+    """Take tokens [N, L] apart; [D, N]."""
     powers = prior.radix ** np.arange(prior.digits)
-    digits = tokens[:, :, None] // powers % prior.radix - int(prior.balanced)
-    return digits.reshape(len(tokens), -1).astype(np.int32)
+    digits = tokens.T[:, None] // powers[:, None] % prior.radix - int(prior.balanced)
+    return digits.reshape(-1, len(tokens)).astype(np.int32)
 
 
 def _from_digits(digits: NDArray[np.int32], prior: Prior) -> Tokens:
+    """Put digits [D, N] together to tokens [N, L]; the inverse of `_to_digits`."""
     powers = prior.radix ** np.arange(prior.digits)
-    rows = digits.reshape(len(digits), -1, prior.digits) + int(prior.balanced)
-    tokens: Tokens = (rows @ powers).astype(np.int32)
+    rows = digits.reshape(-1, prior.digits, digits.shape[1]) + int(prior.balanced)
+    tokens: Tokens = np.einsum("ldn,d->nl", rows, powers).astype(np.int32)
     return tokens
 
 
