@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from titokzip.models.layers import Block, PatchHead, Quantizer, ViT, ViTConfig
-from titokzip.models.vqgan import CodebookHead, ResBlock, VQGANConfig, VQGANDecoder
+from titokzip.models.vqgan import CodebookHead, ResBlock, VQGANConfig, VQGANDecoder, _doubled
 
 VQGAN = VQGANConfig(codebook=16, channels=8, widths=(32, 32, 64, 64))
 
@@ -26,7 +26,7 @@ def test_block_is_the_textbook_transformer_layer():
 
 
 def test_vit_gives_patches_and_latents_their_places():
-    vit = ViT(ViTConfig(32, 0, 1), patches=4, latents=3)
+    vit = ViT(ViTConfig(32, 0, 1), patches=4, latents=3)  # no block mixes them
     patches, latents = torch.rand(2, 4, 32), torch.rand(2, 2, 32)
     norm = nn.LayerNorm(32)
     expected = (
@@ -34,6 +34,16 @@ def test_vit_gives_patches_and_latents_their_places():
         norm(norm(latents + vit.latent_positions[:2])),
     )
     torch.testing.assert_close(vit(patches, latents), expected)
+
+
+def test_rows_left_out_change_nothing_in_the_others():
+    vit = ViT(ViTConfig(32, 2, 2), patches=4, latents=3).double()
+    patches, latents, text = (torch.rand(2, n, 32, dtype=torch.float64) for n in (4, 2, 3))
+    whole = vit.read(patches, latents, text)
+    assert whole.shape == (2, 10, 32)
+    for rows in (slice(1, 5), slice(5, 7), slice(5, None)):
+        some = vit.read(patches, latents, text, rows)
+        torch.testing.assert_close(some, whole[:, rows], rtol=0, atol=1e-12)
 
 
 def test_width_splits_into_heads():
@@ -72,6 +82,21 @@ def test_vqgan_shortcuts_start_from_the_output():
 
 def test_vqgan_paints_grids_of_any_size():
     assert VQGANDecoder(VQGAN)(torch.rand(1, 8, 3, 5)).shape == (1, 3, 24, 40)
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 3, 5), (1, 6, 1, 1)])
+def test_vqgan_doubles_cells_as_if_they_were_repeated(shape):
+    conv = nn.Conv2d(6, 4, 3, padding=1).double()
+    x = torch.rand(shape, dtype=torch.float64)
+    expected = conv(x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3))
+    torch.testing.assert_close(_doubled(x, conv), expected, rtol=0, atol=1e-12)
+
+
+def test_vqgan_leaves_its_cells_alone():
+    cells = torch.rand(1, 8, 3, 5)
+    before = cells.clone()
+    VQGANDecoder(VQGAN)(cells)
+    assert torch.equal(cells, before)
 
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]

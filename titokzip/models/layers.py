@@ -4,10 +4,13 @@ B pictures, P patches, k latents, T = 1 + P + k positions, D width, K codes of C
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+ALL: Final = slice(None)  # positions
 
 
 class Block(nn.Module):
@@ -23,19 +26,25 @@ class Block(nn.Module):
         self.expand = nn.Linear(width, 4 * width)
         self.contract = nn.Linear(4 * width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Mix x [B, T, D] across positions, then each position across its width."""
-        x = x + self.attend(self.norm_1(x))
+    def forward(self, x: Tensor, rows: slice = ALL) -> Tensor:
+        """Mix x [B, T, D] across positions, then each position across its width.
+
+        Only the positions `rows` of the result are computed; they still read all of x.
+        """
+        x = x[:, rows] + self.attend(self.norm_1(x), rows)
         mixed: Tensor = x + self.contract(F.gelu(self.expand(self.norm_2(x))))
         return mixed
 
-    def attend(self, x: Tensor) -> Tensor:
-        """Multi-head self-attention over x [B, T, D], without a mask."""
+    def attend(self, x: Tensor, rows: slice = ALL) -> Tensor:
+        """Multi-head self-attention of the positions `rows` to all of x [B, T, D]; no mask."""
         b, t, d = x.shape
-        qkv = self.qkv(x).view(b, t, 3, self.heads, d // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [B, heads, T, D / heads]
-        mixed = F.scaled_dot_product_attention(q, k, v)
-        attended: Tensor = self.out(mixed.transpose(1, 2).reshape(b, t, d))
+        weights = self.qkv.weight.split_with_sizes([d, 2 * d])
+        biases = self.qkv.bias.split_with_sizes([d, 2 * d])
+        q = F.linear(x[:, rows], weights[0], biases[0]).view(b, -1, self.heads, d // self.heads)
+        kv = F.linear(x, weights[1], biases[1]).view(b, t, 2, self.heads, d // self.heads)
+        k, v = kv.permute(2, 0, 3, 1, 4)  # each [B, heads, T, D / heads]
+        mixed = F.scaled_dot_product_attention(q.transpose(1, 2), k, v)
+        attended: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return attended
 
 
@@ -73,12 +82,28 @@ class ViT(nn.Module):
 
     def forward(self, patches: Tensor, latents: Tensor) -> tuple[Tensor, Tensor]:
         """Let patches [B, P, D] and latents [B, k, D] read each other; the shapes stay."""
-        b, p, _ = patches.shape
-        patches = torch.cat([self.cls.expand(b, -1, -1), patches], dim=1) + self.positions
-        latents = latents + self.latent_positions[: latents.shape[1]]
-        x = self.blocks(self.norm_pre(torch.cat([patches, latents], dim=1)))
-        x = self.norm_post(x)
+        x = self.read(patches, latents)
+        p = patches.shape[1]
         return x[:, 1 : 1 + p], x[:, 1 + p :]
+
+    def read(
+        self, patches: Tensor, latents: Tensor, text: Tensor | None = None, rows: slice = ALL
+    ) -> Tensor:
+        """Let the class token, patches, latents and text [B, m, D] read each other, in that order.
+
+        Only the positions `rows` are given; the last block computes no others.
+        """
+        cls = self.cls.expand(len(patches), -1, -1)
+        parts = [torch.cat([cls, patches], dim=1) + self.positions]
+        parts.append(latents + self.latent_positions[: latents.shape[1]])
+        if text is not None:
+            parts.append(text)
+        x = self.norm_pre(torch.cat(parts, dim=1))
+        last = len(self.blocks) - 1
+        for i, block in enumerate(self.blocks):
+            x = block(x, rows if i == last else ALL)
+        read: Tensor = self.norm_post(x)
+        return read
 
 
 class Quantizer(nn.Module):

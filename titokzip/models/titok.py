@@ -10,16 +10,21 @@ B pictures, S the side of a tile, P = (S / patch)² patches, L tokens, K codes o
 D width.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 import torch
 from torch import Tensor, nn
 
-from titokzip.errors import ModelError
-from titokzip.models.layers import BASE, LARGE, SMALL, PatchHead, Quantizer, ViT, ViTConfig, table
+from titokzip.models.layers import PatchHead, Quantizer, ViT, ViTConfig, table
 from titokzip.models.vqgan import MASKGIT, CodebookHead, VQGANConfig, VQGANDecoder
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """The shape of the text that guides a TA-TiTok; CLIP's unless said otherwise."""
+
+    positions: int = 77
+    channels: int = 768
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class TiTokConfig:
     scrambled: bool = True  # the reshape in `Encoder.forward` that some weights expect
     vqgan: VQGANConfig | None = MASKGIT  # None: the decoder predicts RGB itself
     nested: bool = False  # trained so that every prefix of the tokens can be decoded
+    text: TextConfig | None = None  # what the decoder reads besides the tokens
 
     def __post_init__(self) -> None:
         if self.size % self.patch:
@@ -65,13 +71,30 @@ class Encoder(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Encode pixels [B, 3, S, S] in 0..1 as latents [B, L, C]."""
         patches = self.embed(pixels).flatten(2).transpose(1, 2)  # [B, P, D]
-        _, x = self.vit(patches, self.latents.expand(len(pixels), -1, -1))  # [B, L, D]
+        latents = self.latents.expand(len(pixels), -1, -1)
+        x = self.vit.read(patches, latents, rows=slice(1 + patches.shape[1], None))  # [B, L, D]
         b, length, d = x.shape
         # The first weights were trained with [L, D] read as if it were [D, L]: each of their
         # tokens mixes pieces of all latents.
         x = x.reshape(b, d, length) if self.scrambled else x.transpose(1, 2)
-        latents: Tensor = self.project(x.unsqueeze(-1)).squeeze(-1).transpose(1, 2)
-        return latents
+        projected: Tensor = self.project(x.unsqueeze(-1)).squeeze(-1).transpose(1, 2)
+        return projected
+
+
+class TextGuide(nn.Module):
+    """Features of a text to positions that a ViT can read."""
+
+    def __init__(self, config: TextConfig, width: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(config.channels, width)
+        self.positions = table(config.positions, width)
+
+    def forward(self, text: Tensor | None) -> Tensor:
+        """Map text [B, m, channels] to [B, m, D]; none is features of zero, [1, m, D]."""
+        if text is None:
+            text = self.positions.new_zeros(1, len(self.positions), self.project.in_features)
+        placed: Tensor = self.project(text.to(self.positions.dtype)) + self.positions
+        return placed
 
 
 class Decoder(nn.Module):
@@ -84,17 +107,20 @@ class Decoder(nn.Module):
         self.embed = nn.Linear(config.channels, width)
         self.mask = nn.Parameter(torch.zeros(1, 1, width))
         self.vit = ViT(config.decoder, config.grid**2, config.length)
+        self.text = TextGuide(config.text, width) if config.text is not None else None
         self.head = (
             PatchHead(width, config.patch)
             if config.vqgan is None
             else CodebookHead(width, config.vqgan)
         )
 
-    def forward(self, codes: Tensor) -> Tensor:
+    def forward(self, codes: Tensor, text: Tensor | None = None) -> Tensor:
         """Decode codes [B, k, C] as a picture before its convolutional end."""
-        blanks = self.mask.expand(len(codes), self.grid**2, -1)
-        patches, _ = self.vit(blanks, self.embed(codes))  # [B, P, D]
-        x = patches.transpose(1, 2).unflatten(2, (self.grid, self.grid))
+        b, p = len(codes), self.grid**2
+        blanks, latents = self.mask.expand(b, p, -1), self.embed(codes.to(self.mask.dtype))
+        guide = None if self.text is None else self.text(text).expand(b, -1, -1)
+        patches = self.vit.read(blanks, latents, guide, rows=slice(1, 1 + p))  # [B, P, D]
+        x = patches.transpose(1, 2).reshape(b, -1, self.grid, self.grid)
         features: Tensor = self.head(x)
         return features
 
@@ -138,14 +164,21 @@ class TiTok(nn.Module):
         tokens: Tensor = self.quantizer(self.encoder(pixels))
         return tokens
 
-    def decode(self, tokens: Tensor) -> Tensor:
+    def decode(self, tokens: Tensor, text: Tensor | None = None) -> Tensor:
         """Give the features of tokens [B, L], or of any prefix [B, k] of them if `nested`.
 
         They are the picture before its last convolution, [B, 3, S, S], or the cells that the
         VQGAN paints, [B, 256, S / patch, S / patch].
 
+        A TA-TiTok (Kim et al. 2025, arXiv:2501.07730) also reads a text: [B, 77, 768], what
+        CLIP ViT-L/14-336's text transformer makes of every position of a caption, its last norm
+        included. Files hold no text. Without one, the features are zero: the positions are there
+        and say nothing. These models never saw that in training, and how much it costs was not
+        measured: there were no weights to measure it with.
+
         Raises:
-            ValueError: the tokens have another shape or are not all in 0..K-1.
+            ValueError: the tokens or the text have another shape, the tokens are not all in
+                0..K-1, or this model reads no text.
         """
         least = 1 if self.nested else self.length
         if tokens.ndim != 2 or not least <= tokens.shape[1] <= self.length:
@@ -153,7 +186,9 @@ class TiTok(nn.Module):
             raise ValueError(f"tokens must be {wanted}, not {list(tokens.shape)}")
         if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < self.vocabulary:
             raise ValueError(f"tokens must be in 0..{self.vocabulary - 1}")
-        features: Tensor = self.decoder(self.quantizer.lookup(tokens))
+        if text is not None:
+            _check_text(text, len(tokens), self.config.text)
+        features: Tensor = self.decoder(self.quantizer.lookup(tokens), text)
         return features
 
     def paint(self, features: Tensor) -> Tensor:
@@ -162,82 +197,22 @@ class TiTok(nn.Module):
         The pixels are about 0..1 and not clamped.
         """
         pixels: Tensor = self.painter(features)
-        return pixels
+        return pixels.float()
+
+    def decode_in(self, dtype: torch.dtype) -> "TiTok":
+        """Convert all that comes after the tokens, in place; tokens are the same as ever.
+
+        In bfloat16 it takes half the memory and, where the processor has instructions for it,
+        half the time. Pixels come in float32 from `paint` whatever it is.
+        """
+        self.decoder.to(dtype)
+        self.painter.to(dtype)
+        return self
 
 
-# Part of a name in our state dict: that part in the released ones. Applied in this order.
-RELEASED_NAMES: Final = {
-    "encoder.latents": "latent_tokens",
-    ".vit.": ".",
-    ".cls": ".class_embedding",
-    ".positions": ".positional_embedding",
-    ".latent_positions": ".latent_token_positional_embedding",
-    ".norm_pre.": ".ln_pre.",
-    ".norm_post.": ".ln_post.",
-    ".blocks.": ".transformer.",
-    ".norm_1.": ".ln_1.",
-    ".qkv.": ".attn.in_proj_",
-    ".out.": ".attn.out_proj.",
-    ".norm_2.": ".ln_2.",
-    ".expand.": ".mlp.c_fc.",
-    ".contract.": ".mlp.c_proj.",
-    "encoder.embed.": "encoder.patch_embed.",
-    "encoder.project.": "encoder.conv_out.",
-    "quantizer.codebook": "quantize.embedding.weight",
-    "decoder.embed.": "decoder.decoder_embed.",
-    "decoder.mask": "decoder.mask_token",
-    "decoder.head.ffn.": "decoder.ffn.",
-    "decoder.head.conv.": "decoder.ffn.0.",
-    "decoder.head.codebook": "pixel_quantize.embedding.weight",
-    "painter.weight": "decoder.conv_out.weight",
-    "painter.bias": "decoder.conv_out.bias",
-    "painter.": "pixel_decoder.",
-    ".shortcut.": ".nin_shortcut.",
-}
-TRAINING_ONLY: Final = "quantize.embed_prob"  # how often each code was used; left in some weights
-
-RELEASED: Final = {
-    "titok_l32": TiTokConfig(LARGE, LARGE, 32),
-    "titok_b64": TiTokConfig(BASE, BASE, 64),
-    "titok_s128": TiTokConfig(SMALL, SMALL, 128),
-    "titok_bl64_vq8k": TiTokConfig(
-        BASE, LARGE, 64, 8192, 64, normalized=False, scrambled=False, vqgan=None
-    ),
-    "titok_bl128_vq8k": TiTokConfig(
-        BASE, LARGE, 128, 8192, 64, normalized=False, scrambled=False, vqgan=None
-    ),
-    "titok_sl256_vq8k": TiTokConfig(
-        SMALL, LARGE, 256, 8192, 64, normalized=False, scrambled=False, vqgan=None
-    ),
-}
-
-
-def released_name(name: str) -> str:
-    """Give the name that a tensor of our state dict has in released weights."""
-    for ours, theirs in RELEASED_NAMES.items():
-        name = name.replace(ours, theirs)
-    return name
-
-
-def from_state_dict(config: TiTokConfig, state: Mapping[str, Tensor]) -> TiTok:
-    """Build a frozen TiTok around released weights, in float32 and without copying them.
-
-    Raises:
-        ModelError: a tensor is missing, unexpected or of another shape.
-    """
-    with torch.device("meta"):
-        model = TiTok(config)
-    wanted = {released_name(name): tensor.shape for name, tensor in model.state_dict().items()}
-    given = {name: tensor.shape for name, tensor in state.items() if name != TRAINING_ONLY}
-    for problem, names in {
-        "lack": sorted(wanted.keys() - given.keys()),
-        "have an unexpected": sorted(given.keys() - wanted.keys()),
-        "have another shape of": sorted(n for n in wanted if given.get(n, wanted[n]) != wanted[n]),
-    }.items():
-        if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            raise ModelError(f"the weights {problem} {', '.join(names[:3])}{more}")
-    model.load_state_dict(
-        {name: state[released_name(name)].float() for name in model.state_dict()}, assign=True
-    )
-    return model.requires_grad_(False).eval()
+def _check_text(text: Tensor, count: int, config: TextConfig | None) -> None:
+    if config is None:
+        raise ValueError("this model reads no text")
+    wanted = [count, config.positions, config.channels]
+    if list(text.shape) != wanted:
+        raise ValueError(f"text must be {wanted}, not {list(text.shape)}")

@@ -65,6 +65,7 @@ class VQGANDecoder(nn.Module):
 
     def forward(self, cells: Tensor) -> Tensor:
         """Paint cells; the pixels are about 0..1 and not clamped."""
+        cells = cells.to(self.conv_in.weight.dtype, memory_format=torch.channels_last)
         x = self.mid(self.conv_in(cells))
         for level in reversed(self.up):
             x = level(x)
@@ -83,9 +84,7 @@ class Level(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, inner, h, w] to [B, outer, 2h, 2w], or to [B, outer, h, w] on the last level."""
         out: Tensor = self.block(x)
-        if self.upsample_conv is not None:
-            out = self.upsample_conv(F.interpolate(out, scale_factor=2.0, mode="nearest"))
-        return out
+        return out if self.upsample_conv is None else _doubled(out, self.upsample_conv)
 
 
 class ResBlock(nn.Module):
@@ -101,14 +100,28 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, inner, h, w] to [B, outer, h, w]."""
-        h: Tensor = self.conv1(F.silu(self.norm1(x)))
-        h = self.conv2(F.silu(self.norm2(h)))
+        # In place where it can be: a tenth of the time on a CPU goes into fresh memory.
+        h: Tensor = self.conv1(F.silu(self.norm1(x), inplace=True))
+        h = self.conv2(F.silu(self.norm2(h), inplace=True))
         # The released weights were trained with a shortcut from the output, not from x.
-        return h + (x if self.shortcut is None else self.shortcut(h))
+        return h.add_(x if self.shortcut is None else self.shortcut(h))
 
 
 def _conv3(inner: int, outer: int, *, bias: bool = True) -> nn.Conv2d:
     return nn.Conv2d(inner, outer, 3, padding=1, bias=bias)
+
+
+def _doubled(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    """Convolve x [B, C, h, w] with every cell blown up to 2 x 2; [B, C, 2h, 2w].
+
+    A 3 x 3 kernel sees only 2 x 2 cells there, so one transposed convolution of the cells
+    themselves does the same with 16 products a cell instead of 36.
+    """
+    outer, inner = conv.weight.shape[:2]
+    once = torch.tensor([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]]).to(conv.weight)
+    kernel = conv.weight.flatten(2) @ torch.kron(once, once).mT  # [outer, inner, 16]
+    kernel = kernel.view(outer, inner, 4, 4).transpose(0, 1)
+    return F.conv_transpose2d(x, kernel, conv.bias, stride=2, padding=1)
 
 
 def _norm(width: int) -> nn.GroupNorm:

@@ -1,0 +1,218 @@
+"""Compare our FlexTok with the official code, on the same random weights of full size.
+
+    git clone https://github.com/apple/ml-flextok CHECKOUT     # 87d00cc was compared
+    pip install 'torch>=2.6,<2.14' hydra-core einops diffusers mup huggingface_hub safetensors
+    python benchmarks/flextok.py CHECKOUT --photos DIR [--depths 12 12] [--count 64] [--sampled 2]
+    python benchmarks/flextok.py CHECKOUT --tiny     # what tests/models/test_flextok.py records
+
+There are no released weights here, so both sides get weights at random, in the official layout. The
+official code runs with `sample_posterior=False` (else its tokens are random) and without
+flex_attention (else it needs a compiler); both are options of its own. It prints a line of
+JSON per comparison: tokens that differ, the largest difference of velocities, of sampled cells and
+of pixels, and the processor's seconds that the official code and ours took. On one core, d12-d12
+takes 20 minutes; in memory, three times the weights.
+"""
+
+import argparse
+import json
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
+
+import flextoks  # noqa: E402
+from flextok_official import DROP, official  # noqa: E402
+
+from titokzip.models.flextok import FlexTokConfig, from_state_dict  # noqa: E402
+from titokzip.models.layers import ViTConfig  # noqa: E402
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkout", type=Path)
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--depths", type=int, nargs=2, default=[12, 12])
+    parser.add_argument("--count", type=int, default=64)
+    parser.add_argument("--sampled", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--tiny", action="store_true")
+    args = parser.parse_args()
+    if not args.tiny and args.photos is None:
+        parser.error("--photos is needed, a folder with as many as --count")
+    sys.path.insert(0, str(args.checkout))
+    with torch.inference_mode():
+        for record in [recorded()] if args.tiny else compared(args):
+            print(json.dumps(record), flush=True)
+
+
+def recorded() -> dict:
+    theirs = official(flextoks.TINY)
+    theirs.load_state_dict(flextoks.weights(), strict=True)
+    pixels, noise = flextoks.pictures(4), flextoks.noise(2)
+    tokens = torch.cat(theirs.tokenize(2 * pixels - 1))
+    told = encoded(theirs, tokens[:2, :5])
+    cells = sampled(theirs, told, noise, 3)
+    painted = theirs.vae.vae.decode(cells / theirs.vae.scaling_factor).sample / 2 + 0.5
+    return {
+        "tokens": tokens.tolist(),
+        "cells": [round(v, 5) for v in cells[1, :, 3, ::3].flatten().tolist()],
+        "pixels": [round(v, 5) for v in painted[1, :, 34, 7::31].flatten().tolist()],
+    }
+
+
+def compared(args: argparse.Namespace) -> Iterator[dict]:
+    encoder, decoder = (ViTConfig(64 * depth, depth, depth) for depth in args.depths)
+    config = FlexTokConfig(encoder, decoder)
+    theirs = official(config)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        random = torch.Generator().manual_seed(1)
+        save_file({n: weight(n, t, random) for n, t in theirs.state_dict().items()}, path)
+        theirs.load_state_dict(load_file(path), strict=True, assign=True)
+        ours = from_state_dict(config, load_file(path))
+    yield {"config": asdict(config), "weights": sum(p.numel() for p in ours.parameters())}
+    yield from tokenized(args, theirs, ours)
+    yield from painted(args, theirs, ours)
+
+
+def tokenized(
+    args: argparse.Namespace, theirs: torch.nn.Module, ours: torch.nn.Module
+) -> Iterator[dict]:
+    wrong, values = 0, set()
+    for number, pixels in enumerate(photos(args.photos, args.count), start=1):
+        (expected, *_), official_seconds = timed(theirs.tokenize, 2 * pixels - 1)
+        got, own_seconds = timed(ours.encode, pixels)
+        differ = int((got != expected).sum())
+        wrong += differ
+        values |= set(got.flatten().tolist())
+        seconds = [round(official_seconds, 2), round(own_seconds, 2)]
+        yield {"photo": number, "tokens that differ": differ, "seconds": seconds}
+    yield {"photos": args.count, "tokens that differ": wrong, "different tokens": len(values)}
+
+
+def painted(
+    args: argparse.Namespace, theirs: torch.nn.Module, ours: torch.nn.Module
+) -> Iterator[dict]:
+    side = ours.config.cells
+    shape = (1, ours.config.autoencoder.channels, side, side)
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(2))
+    tokens = ours.encode(next(photos(args.photos, 1)))
+    time_, null = torch.tensor([0.35]), ours.decoder.unknown(1)
+    moment = ours.decoder.moments(time_, ours.config.longest)[0]
+    now = {"vae_latents_noised": [noise], "timesteps": time_}
+    for kept in (256, 32, 1, 100)[: args.sampled]:
+        told = encoded(theirs, tokens[:, :kept])
+        known = ours.decoder.known(ours.quantizer.lookup(tokens[:, :kept]))
+        for name, registers, extra in (("told", known, {}), ("untold", null, {DROP: [True]})):
+            expected, official_seconds = timed(theirs.decoder, copied(told) | now | extra)
+            got, own_seconds = timed(ours.decoder, noise, registers, moment)
+            yield difference(
+                f"velocity, {name}, {kept} tokens",
+                got,
+                expected["vae_latents_reconst"][0],
+                official_seconds,
+                own_seconds,
+            )
+        ours.steps = args.steps
+        expected, official_seconds = timed(sampled, theirs, told, noise, args.steps)
+        cells, own_seconds = timed(ours.sample, tokens[:, :kept], noise)
+        yield difference(
+            f"cells, {kept} tokens, {args.steps} steps",
+            cells,
+            expected,
+            official_seconds,
+            own_seconds,
+        )
+        scaled = cells / theirs.vae.scaling_factor
+        expected, official_seconds = timed(theirs.vae.vae.decode, scaled)
+        pixels, own_seconds = timed(ours.paint, cells)
+        yield difference(
+            f"pixels, {kept} tokens",
+            pixels,
+            expected.sample / 2 + 0.5,
+            official_seconds,
+            own_seconds,
+        )
+
+
+def timed(run: Callable, *args: object) -> tuple:
+    """Run it, and count the processor's seconds: others may use the machine meanwhile."""
+    start = time.process_time()
+    return run(*args), time.process_time() - start
+
+
+def difference(
+    of: str, got: torch.Tensor, expected: torch.Tensor, official_seconds: float, own_seconds: float
+) -> dict:
+    return {
+        "of": of,
+        "largest difference": float((got - expected).abs().max()),
+        "standard deviation": round(float(expected.std()), 4),
+        "seconds": [round(official_seconds, 2), round(own_seconds, 2)],
+    }
+
+
+def photos(folder: Path, count: int) -> Iterator[torch.Tensor]:
+    files = sorted(f for f in folder.rglob("*") if f.suffix in (".png", ".webp", ".jpg", ".JPEG"))
+    assert len(files) >= count, f"{folder} has {len(files)} photos"
+    for file in files[:count]:
+        image = Image.open(file).convert("RGB")
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        square = image.resize(
+            (256, 256), Image.Resampling.BICUBIC, (left, top, left + side, top + side)
+        )
+        yield torch.from_numpy(np.asarray(square, np.float32) / 255).permute(2, 0, 1)[None]
+
+
+def weight(name: str, tensor: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+    """Draw weights of about unit gain, but keep the tables that the official code computes."""
+    if name.endswith("posembs") and tensor.ndim == 4 and tensor.shape[2] == tensor.shape[3]:
+        return tensor.contiguous().clone()
+    drawn = torch.randn(tensor.shape, generator=random)
+    if "norm" in name and name.endswith("weight"):
+        return 1 + 0.1 * drawn
+    if name.endswith("weight"):
+        return drawn / math.sqrt(math.prod(tensor.shape[1:]))
+    return 0.1 * drawn if name.endswith("bias") else drawn
+
+
+def copied(entries: dict) -> dict:
+    """The official modules overwrite what they are given."""
+    return {
+        k: [v.clone() if isinstance(v, torch.Tensor) else v for v in vs]
+        for k, vs in entries.items()
+    }
+
+
+def encoded(theirs: torch.nn.Module, tokens: torch.Tensor) -> dict:
+    return theirs._prepare_data_dict_for_detokenization(list(tokens.long().split(1)))
+
+
+def sampled(theirs: torch.nn.Module, told: dict, noise: torch.Tensor, steps: int) -> torch.Tensor:
+    entries = {**copied(told), "noise": list(noise.split(1))}
+    side = noise.shape[-1]
+    done = theirs.pipeline(
+        entries,
+        timesteps=steps,
+        vae_image_sizes=side,
+        verbose=False,
+        guidance_scale=7.5,
+        perform_norm_guidance=True,
+    )
+    return torch.cat(done["vae_latents_reconst"])
+
+
+if __name__ == "__main__":
+    main()
