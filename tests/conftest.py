@@ -1,5 +1,8 @@
 """What all tests share: the embedded model, loaded once, and the switch for slow tests."""
 
+import os
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -20,6 +23,8 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_configure():
     torch.set_num_threads(2)
+    # The models that someone installed on this machine are not ours.
+    os.environ["TITOKZIP_MODELS"] = str(Path(__file__).parent / "no-models")
 
 
 @pytest.fixture(scope="session")

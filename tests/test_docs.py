@@ -7,6 +7,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from titokzip import zoo
 from titokzip.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -79,3 +80,13 @@ def test_readme_has_the_command_that_ci_runs():
     )
     assert block is not None
     assert "pytest" in block[1]
+
+
+def test_released_models_are_listed_as_they_are():
+    page = (ROOT / "docs/models.md").read_text()
+    for name, release in zoo.RELEASES.items():
+        size = zoo.packed_bytes(release.tokens, release.vocabulary)
+        rfid = "" if release.rfid is None else f"{release.rfid:.2f}"
+        count = f"{release.parameters / 1e6:,.1f} M"
+        cells = (f"`{name}`", release.repository, release.tokens, size, rfid, count)
+        assert f"| {' | '.join(map(str, cells))} | {release.licence} |\n" in page

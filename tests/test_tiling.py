@@ -56,6 +56,12 @@ def test_join_leaves_its_argument_alone():
     assert all(map(np.array_equal, cut, before))
 
 
+@pytest.mark.parametrize(("truncate", "level"), [(False, 101), (True, 100)])
+def test_join_rounds_unless_it_is_told_to_truncate(truncate, level):
+    tiles = [np.full((2, 4, 4, 3), 100.7 / 255, np.float32)] * 2
+    assert (join(tiles, Grid(2, 2), 4, 1, truncate) == level).all()
+
+
 def test_join_clips_what_no_pixel_can_be():
     tiles = np.stack([np.full((4, 4, 3), -0.5), np.full((4, 4, 3), 1.5)]).astype(np.float32)
     joined = join([tiles], Grid(1, 2), 4, 0)

@@ -94,10 +94,10 @@ class Models:
         with self.lock:
             key = b"" if self.name else fingerprint
             if key not in self.codecs:
-                name = self.name or str(zoo.find_fingerprint(fingerprint).path)
+                card = zoo.find(self.name) if self.name else zoo.find_fingerprint(fingerprint)
                 from titokzip.codec import Codec
 
-                self.codecs[key] = Codec.load(name, self.device, self.batch)
+                self.codecs[key] = Codec.of(card, self.device, self.batch)
             return self.codecs[key]
 
 

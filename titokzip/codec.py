@@ -41,6 +41,7 @@ class Codec:
     model: zoo.Model
     device: str = "cpu"
     batch: int = DEFAULT_BATCH
+    truncate: bool = False  # painted pixels to 8 bits, as TiTok's evaluator does; else rounded
 
     @classmethod
     def load(
@@ -51,8 +52,17 @@ class Codec:
         Raises:
             ModelError: it is not here, or damaged.
         """
+        return cls.of(zoo.find(name), device, batch)
+
+    @classmethod
+    def of(cls, card: zoo.Card, device: str = "auto", batch: int = DEFAULT_BATCH) -> "Codec":
+        """Load the model of a card.
+
+        Raises:
+            ModelError: it is damaged.
+        """
         device = devices()[-1] if device == "auto" else device
-        return cls(zoo.load(zoo.find(name), device), device, batch)
+        return cls(zoo.load(card, device), device, batch)
 
     # Pictures to bytes
 
@@ -226,7 +236,8 @@ class Codec:
             features = self._features(chain.from_iterable(tokens for (_, tokens), _ in group))
             for (header, _), grid in group:
                 rows = mosaic(self._tokenizer, islice(features, grid.tiles), grid.columns)
-                pixels = tiling.join(rows, grid, self._tokenizer.size, self._tokenizer.overlap)
+                own = self._tokenizer
+                pixels = tiling.join(rows, grid, own.size, own.overlap, self.truncate)
                 image = Image.fromarray(pixels)
                 if not native:
                     image = tiling.resample(image, *(size or (header.width, header.height)))
@@ -239,8 +250,10 @@ class Codec:
             FormatError: they were not made by this model, or do not decode.
         """
         header, prior = contents.header, self.model.prior
-        if header.model != self.model.fingerprint[: container.FINGERPRINT_BYTES]:
-            raise FormatError(f"compressed with model {header.model.hex()}, not with this one")
+        own = self.model.fingerprint[: container.FINGERPRINT_BYTES]
+        if header.model != own:
+            made = header.model.hex()
+            raise FormatError(f"compressed with model {made}, not with this one ({own.hex()})")
         painted = header.grid.tiles * self._tokenizer.size**2
         if painted > contents.max_pixels:
             raise FormatError(
@@ -295,21 +308,30 @@ def compress(
         ModelError: the model is not here.
     """
     rate = Rate(quality, bpp, max_bytes, tokens, tile)
-    return _loaded(str(zoo.find(model).path), device).compress(image, rate, background)
+    return _loaded(zoo.find(model), device).compress(image, rate, background)
 
 
 def decompress(
-    data: bytes, *, partial: bool = False, max_pixels: int | None = None, device: str = "auto"
+    data: bytes,
+    *,
+    partial: bool = False,
+    max_pixels: int | None = None,
+    model: str | None = None,
+    device: str = "auto",
 ) -> Image.Image:
     """Paint the picture in the bytes of a .ttk file; the inverse of `compress`.
 
+    `model` chooses among models that paint the same tokens; by default it is the one that
+    `zoo.find_fingerprint` prefers.
+
     Raises:
-        FormatError: the bytes are not a .ttk file, damaged, or of more than `max_pixels`.
-        ModelError: the model that it was made with is not here.
+        FormatError: the bytes are not a .ttk file, damaged, of more than `max_pixels`, or not made
+            for that model.
+        ModelError: the model is not here.
     """
     contents = container.unpack(data, max_pixels, partial)
-    card = zoo.find_fingerprint(contents.header.model)
-    return _loaded(str(card.path), device).paint(contents)
+    card = zoo.find(model) if model else zoo.find_fingerprint(contents.header.model)
+    return _loaded(card, device).paint(contents)
 
 
 def devices() -> list[str]:
@@ -319,8 +341,8 @@ def devices() -> list[str]:
 
 
 @cache
-def _loaded(name: str, device: str) -> Codec:
-    return Codec.load(name, device)
+def _loaded(card: zoo.Card, device: str) -> Codec:
+    return Codec.of(card, device)
 
 
 def _groups(many: Iterable[tuple[T, Grid]], batch: int) -> Iterator[list[tuple[T, Grid]]]:

@@ -63,8 +63,13 @@ def split(pixels: Pixels, size: int, overlap: int) -> Iterator[Tiles]:
         yield np.ascontiguousarray(band.reshape(size, -1, size, 3).transpose(1, 0, 2, 3))
 
 
-def join(rows: Iterable[Tiles], grid: Grid, size: int, overlap: int) -> Pixels:
-    """Lay rows of tiles [columns, S, S, 3] out as [rows * S, columns * S, 3]; undoes `split`."""
+def join(
+    rows: Iterable[Tiles], grid: Grid, size: int, overlap: int, truncate: bool = False
+) -> Pixels:
+    """Lay rows of tiles [columns, S, S, 3] out as [rows * S, columns * S, 3]; undoes `split`.
+
+    Pixels are rounded to 8 bits, or, with `truncate`, cut off as TiTok's evaluator does.
+    """
     pixels = np.empty((grid.rows * size, grid.columns * size, 3), np.uint8)
     hanging: Tiles | None = None  # the last pixels of the row above, whose border is not undone yet
     for row, tiles in enumerate(rows):
@@ -77,7 +82,8 @@ def join(rows: Iterable[Tiles], grid: Grid, size: int, overlap: int) -> Pixels:
             top -= overlap
         if overlap and row < grid.rows - 1:
             band, hanging = band[:-overlap], band[-overlap:].copy()
-        pixels[top : top + len(band)] = np.rint(band.clip(0, 1) * 255)
+        levels = band.clip(0, 1) * 255
+        pixels[top : top + len(band)] = levels if truncate else np.rint(levels)
     return pixels
 
 

@@ -132,7 +132,9 @@ def test_an_animation_is_told(tmp_path):
 
 
 def test_models_that_are_not_here(picture, tmp_path):
-    assert "there is: xs" in run("compress", picture, "-m", "titok-l32", code=3).stderr
+    told = run("compress", picture, "-m", "titok-l32", code=3).stderr
+    assert told == "titokzip: titok-l32 is not here; `titokzip models pull titok-l32` fetches it\n"
+    assert "no model named 'x'" in run("compress", picture, "-m", "x", code=3).stderr
     run("compress", picture, "-m", tmp_path / "missing.safetensors", code=3)
     run("compress", picture, "-m", picture, code=3)
     assert files(tmp_path) == ["a.png"]

@@ -34,6 +34,7 @@ def test_every_field_is_told(folder, embedded):
             "status": "whole",
             "version": 1,
             "model": embedded.model.fingerprint.hex()[:8],
+            "model_name": "xs",
             "width": 300,
             "height": 200,
             "colour": "grey",

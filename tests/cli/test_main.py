@@ -1,7 +1,6 @@
-"""What holds for all commands, and the small ones: models, doctor."""
+"""What holds for all commands, and the small ones: doctor."""
 
 import json
-import shutil
 
 import click
 import pytest
@@ -9,8 +8,8 @@ from photos import photo
 from run import run
 
 import titokzip
-from titokzip import zoo
 from titokzip.cli import main
+from titokzip.zoo import search
 
 
 def commands(group=main, path=()):
@@ -47,46 +46,6 @@ def test_what_is_no_command_is_a_usage_error(arguments):
     assert "Usage: " in run(*arguments, code=2).output
 
 
-def test_models_are_listed():
-    card = zoo.find("xs")
-    told = json.loads(run("models", "list", "--json").stdout)
-    assert told["schema"] == 1
-    assert {
-        "name": "xs",
-        "fingerprint": card.fingerprint.hex()[:8],
-        "tokens": 256,
-        "bytes": card.path.stat().st_size,
-        "licence": "Apache-2.0",
-        "path": str(card.path),
-    } in told["models"]
-    (line,) = [line for line in run("models", "list").stdout.splitlines() if line[:3] == "xs "]
-    assert card.fingerprint.hex()[:8] in line
-    assert str(card.path) in line
-
-
-def test_models_are_verified(tmp_path):
-    card = zoo.find("xs")
-    assert run("models", "verify", "xs").stdout == f"xs: right, sha256 {card.digest.hex()}\n"
-    assert "no model named" in run("models", "verify", "nothing", code=3).stderr
-
-
-@pytest.mark.parametrize("damage", ["flip", "cut", "empty"])
-def test_damaged_models_fail_verification(tmp_path, damage):
-    card = zoo.find("xs")
-    path = shutil.copy(card.path, tmp_path / "a.safetensors")
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes({"flip": data, "cut": data[:-9], "empty": b""}[damage])
-    result = run("models", "verify", code=3, env={"TITOKZIP_MODELS": str(tmp_path)})
-    assert result.stderr.count("\n") == 1
-    assert str(path) in result.stderr
-    assert "xs: right" in result.stdout  # the others are checked all the same
-    photo(20, 20).save(tmp_path / "a.png")
-    told = run("compress", tmp_path / "a.png", "-m", path, code=3).stderr
-    assert told.count("\n") == 1
-    assert not (tmp_path / "a.ttk").exists()
-
-
 def test_doctor():
     told = json.loads(run("doctor", "--json").stdout)
     assert told["schema"] == 1
@@ -99,10 +58,9 @@ def test_doctor():
 
 
 def test_doctor_without_models(tmp_path, monkeypatch):
-    monkeypatch.setattr(zoo, "folders", lambda: [tmp_path])
+    monkeypatch.setattr(search, "folders", lambda: [tmp_path])
     assert json.loads(run("doctor", "--json").stdout)["models"] == []
     assert "none" in run("doctor").stdout
-    assert run("models", "list").stdout == ""
     assert "there is: none" in run("compress", "a.png", code=3).stderr
 
 

@@ -49,7 +49,7 @@ def _size(context: click.Context, option: click.Parameter, value: str) -> str | 
     "--model",
     default=None,
     metavar="NAME",
-    help="Model, if it is not among those that are found by themselves.",
+    help="Model to paint with, if not the one that is found by itself.",
 )
 def decompress(
     files: tuple[str, ...],

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from titokzip import container
+from titokzip import container, zoo
 from titokzip.container import Contents
 from titokzip.errors import FormatError
 
@@ -65,6 +65,7 @@ def _fields(contents: Contents) -> dict[str, Any]:
     return {
         "version": container.VERSION,
         "model": header.model.hex(),
+        "model_name": zoo.name_of(header.model),
         "width": header.width,
         "height": header.height,
         "colour": "grey" if header.grey else "rgb",

@@ -1,59 +1,217 @@
-"""titokzip models: which models are here."""
+"""titokzip models: which models there are, and how released ones come here."""
 
+import hashlib
+import io
 import json
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from titokzip import zoo
 from titokzip.errors import ModelError
 
-MISSING = 3
+if TYPE_CHECKING:
+    from titokzip.zoo import Card, Release
+
+MISSING, REFUSED = 3, 4
+_LINE = "{:<20} {:<9} {:>6} {:>6} {:>6} {:>11}  {}"
+force = click.option(
+    "-f", "--force", is_flag=True, allow_from_autoenv=False, help="Replace one that is here."
+)
 
 
-@click.group(short_help="Show the models that are here.")
+@click.group(short_help="Show, fetch and check models.")
 def models() -> None:
-    """Show the models that are here."""
+    """Show the models that are here, and fetch released ones.
+
+    \b
+    titokzip models list
+    titokzip models pull titok-l32
+    titokzip models add tokenizer_titok_l32.bin
+    """
 
 
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 def list_models(as_json: bool) -> None:
-    """List every model found: name, fingerprint, tokens a tile, size, licence, place."""
-    rows = [
-        {
-            "name": card.name,
-            "fingerprint": card.fingerprint.hex()[:8],
-            "tokens": card.tokens,
-            "bytes": card.path.stat().st_size,
-            "licence": card.licence,
-            "path": str(card.path),
-        }
-        for card in zoo.cards()
-    ]
+    """List the models that are here, and the released ones that can be pulled.
+
+    Bytes a tile are those of all tokens, packed. rFID is as published: ImageNet's validation photos
+    at 256 x 256, all tokens.
+    """
+    here = list(zoo.cards())
+    known = {card.name for card in here}
+    rows = [_row(card) for card in here]
+    rows += [_offer(release) for name, release in zoo.RELEASES.items() if name not in known]
     if as_json:
         click.echo(json.dumps({"schema": 1, "models": rows}, indent=2))
         return
+    click.echo(_LINE.format("name", "here", "tokens", "bytes", "rFID", "parameters", "licence"))
     for row in rows:
-        size = f"{int(str(row['bytes'])) / 1e6:.1f} MB"
-        click.echo(
-            f"{row['name']:<12} {row['fingerprint']}  {row['tokens']} tokens a tile"
-            f"  {size}  {row['licence']}  {row['path']}"
+        line = _LINE.format(
+            row["name"],
+            row["fingerprint"] or "no",
+            row["tokens"],
+            row["tile_bytes"],
+            "" if row["rfid"] is None else f"{row['rfid']:.2f}",
+            f"{row['parameters'] / 1e6:,.1f} M",
+            row["licence"],
         )
+        click.echo(line + (f"  {row['path']}" if row["path"] else ""))
+
+
+@models.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@force
+def pull(names: tuple[str, ...], force: bool) -> None:
+    """Fetch released models from the Hugging Face hub, once.
+
+    The weights go to the hub's cache, which other tools share; HF_HOME, HF_ENDPOINT, HF_TOKEN and
+    HF_HUB_OFFLINE mean what they always do.
+    """
+    known = {card.name: card for card in zoo.cards()}
+    for release in [zoo.release(name) for name in names]:
+        if release.name in known and not force:
+            click.echo(
+                f"{release.name} is here already, in {known[release.name].weights[0].parent}"
+            )
+            continue
+        _tell_licence(release)
+        _tell(zoo.pull(release, force))
+
+
+@models.command()
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--name", help="What to call it.  [default: the name of the release]")
+@click.option(
+    "--like",
+    metavar="RELEASE",
+    help="Release whose architecture it has.  [default: told by --name, or by the path]",
+)
+@force
+def add(path: Path, name: str | None, like: str | None, force: bool) -> None:
+    """Use released weights that are here: a folder, a .safetensors, a .bin or a .pth.
+
+    A folder has the official layout, config.json beside model.safetensors. The weights are checked
+    and stay where they are.
+
+    \b
+    titokzip models add ~/tokenizer_titok_l32_imagenet
+    titokzip models add tokenizer_titok_l32.bin
+    titokzip models add finetuned.bin --like titok-l32 --name mine
+    """
+    _tell_licence(zoo.known_as(path.absolute(), name, like))
+    _tell(zoo.add(path, name, like, force))
 
 
 @models.command()
 @click.argument("names", nargs=-1, metavar="NAME...")
-def verify(names: tuple[str, ...]) -> None:
-    """Check the weights of models, by default all, against their checksums; exit 3 on damage."""
+@click.option(
+    "--image",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Compare tokens too: a picture whose tokens the model's authors printed.",
+)
+def verify(names: tuple[str, ...], image: Path | None) -> None:
+    """Check every byte of models, by default of all that are here; exit 3 on damage."""
+    if image is not None and len(names) != 1:
+        raise click.UsageError("--image is for one model, which must be named")
     failed = False
     for name in names or [str(path) for path in zoo.files()]:
         try:
             card = zoo.find(name)
-            zoo.load(card)
+            zoo.verify(card)
             click.echo(f"{card.name}: right, sha256 {card.digest.hex()}")
+            if image is not None:
+                click.echo(_compared(card, image))
         except ModelError as error:
             click.echo(f"titokzip: {error}", err=True)
             failed = True
     if failed:
         sys.exit(MISSING)
+
+
+@models.command()
+@click.argument("name")
+@click.option(
+    "-f", "--force", "--yes", is_flag=True, allow_from_autoenv=False, help="Don't ask first."
+)
+def rm(name: str, force: bool) -> None:
+    """Forget a released model, and delete the weights that were pulled.
+
+    Weights that were added from a file stay where they are.
+    """
+    card = zoo.find(name)
+    size, place = f"{card.size / 1e6:,.1f} MB", card.weights[0].parent
+    fate = "are deleted" if card.config.get("revision") else "stay"
+    question = f"Remove {card.name}? Its {size} in {place} {fate}."
+    if card.release and not force and not click.confirm(question, err=True):
+        sys.exit(REFUSED)
+    zoo.remove(card)
+    click.echo(f"{card.name}: removed")
+
+
+def _row(card: "Card") -> dict[str, Any]:
+    release = zoo.RELEASES.get(card.release or "")
+    return {
+        "name": card.name,
+        "here": True,
+        "fingerprint": card.fingerprint.hex()[:8],
+        "tokens": card.tokens,
+        "tile_bytes": zoo.packed_bytes(card.tokens, card.vocabulary),
+        "rfid": release.rfid if release and release.name == card.name else None,
+        "parameters": release.parameters if release else zoo.parameters(card),
+        "bytes": card.size,
+        "licence": card.licence,
+        "repository": release.repository if release else None,
+        "path": str(card.path),
+    }
+
+
+def _offer(release: "Release") -> dict[str, Any]:
+    return {
+        "name": release.name,
+        "here": False,
+        "fingerprint": None,
+        "tokens": release.tokens,
+        "tile_bytes": zoo.packed_bytes(release.tokens, release.vocabulary),
+        "rfid": release.rfid,
+        "parameters": release.parameters,
+        "bytes": None,
+        "licence": release.licence,
+        "repository": release.repository,
+        "path": None,
+    }
+
+
+def _tell(card: "Card") -> None:
+    click.echo(f"{card.name}: {card.fingerprint.hex()[:8]}, {card.size / 1e6:,.1f} MB, checked")
+
+
+def _tell_licence(release: "Release") -> None:
+    if release.notice:
+        click.echo(release.notice, err=True)
+
+
+def _compared(card: "Card", image: Path) -> str:
+    """Tokenize the picture whose tokens are printed somewhere, and compare."""
+    golden = zoo.GOLDEN.get(card.release or "")
+    if golden is None:
+        raise click.UsageError(f"--image: no tokens of {card.name} were printed by its authors")
+    data = image.read_bytes()
+    if hashlib.sha256(data).hexdigest() != golden.sha256:
+        raise click.UsageError(f"--image {image}: this is not their {golden.picture}")
+    import numpy as np
+
+    from titokzip import pictures, tiling
+    from titokzip.codec import Codec
+
+    codec = Codec.of(card, "cpu")
+    pixels = np.asarray(pictures.read(io.BytesIO(data)).image)
+    tokens = codec.tokenize(tiling.split(pixels, codec.model.tokenizer.size, overlap=0))[0]
+    equal = int((tokens == np.array(golden.tokens)).sum())
+    told = f"{card.name}: {equal} of {len(tokens)} tokens are those its authors printed"
+    if equal < len(tokens) - golden.tolerance:
+        raise ModelError(told)
+    return told

@@ -1,0 +1,200 @@
+"""titokzip models."""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+from photos import photo
+from releases import official_folder, register
+from run import files, run
+from titoks import DIRECT, build
+
+import titokzip
+from titokzip import tiling, zoo
+from titokzip.zoo.catalog import Golden
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch, tmp_path):
+    monkeypatch.setenv("TITOKZIP_MODELS", str(tmp_path / "models"))
+    return register(monkeypatch)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return official_folder(tmp_path / "tokenizer_tiny_6_imagenet")
+
+
+@pytest.fixture
+def tiny(folder):
+    return zoo.add(folder)
+
+
+def listed(name):
+    told = json.loads(run("models", "list", "--json").stdout)
+    assert told["schema"] == 1
+    (row,) = [row for row in told["models"] if row["name"] == name]
+    return row
+
+
+def test_embedded_models_are_listed():
+    card = zoo.find("xs")
+    assert listed("xs") == {
+        "name": "xs",
+        "here": True,
+        "fingerprint": card.fingerprint.hex()[:8],
+        "tokens": 256,
+        "tile_bytes": 384,
+        "rfid": None,
+        "parameters": zoo.parameters(card),
+        "bytes": card.path.stat().st_size,
+        "licence": "Apache-2.0",
+        "repository": None,
+        "path": str(card.path),
+    }
+    (line,) = [line for line in run("models", "list").stdout.splitlines() if line[:3] == "xs "]
+    assert card.fingerprint.hex()[:8] in line
+    assert str(card.path) in line
+
+
+def test_released_models_are_listed_before_they_are_here():
+    assert listed("titok-l32") == {
+        "name": "titok-l32",
+        "here": False,
+        "fingerprint": None,
+        "tokens": 32,
+        "tile_bytes": 48,
+        "rfid": 2.21,
+        "parameters": 641_054_735,
+        "bytes": None,
+        "licence": "Apache-2.0",
+        "repository": "yucornetto/tokenizer_titok_l32_imagenet",
+        "path": None,
+    }
+    lines = run("models", "list").stdout.splitlines()
+    assert {line.split()[0] for line in lines[1:]} >= {"xs", *zoo.RELEASES}
+    (line,) = [line for line in lines if line.startswith("titok-l32 ")]
+    assert line.split() == ["titok-l32", "no", "32", "48", "2.21", "641.1", "M", "Apache-2.0"]
+
+
+def test_released_models_are_listed_once_here(tiny):
+    row = listed("tiny-6")
+    assert (row["here"], row["path"]) == (True, str(tiny.path))
+    assert (row["rfid"], row["tile_bytes"], row["bytes"]) == (9.5, 5, tiny.size)
+
+
+def test_models_are_added_verified_and_removed(folder, tmp_path):
+    told = run("models", "add", folder)
+    card = zoo.find("tiny-6")
+    assert told.stdout == f"tiny-6: {card.fingerprint.hex()[:8]}, 0.4 MB, checked\n"
+    assert told.stderr == ""
+    assert "here already" in run("models", "add", folder, code=3).stderr
+    assert "is here already" in run("models", "pull", "tiny-6").stdout
+    run("models", "add", folder, "-f")
+    run("models", "add", folder, "--name", "mine", "--like", "tiny-6")
+    told = run("models", "verify").stdout
+    assert f"tiny-6: right, sha256 {card.digest.hex()}\n" in told
+    assert "mine: right" in told
+    question = run("models", "rm", "mine", stdin="n\n", code=4).stderr
+    assert question.startswith("Remove mine? Its 0.4 MB in ")
+    assert " stay. [y/N]: " in question
+    assert run("models", "rm", "mine", stdin="y\n").stdout == "mine: removed\n"
+    run("models", "rm", "tiny-6", "--yes")
+    assert files(tmp_path / "models") == []
+    assert files(folder) == ["config.json", "model.safetensors"]
+    assert "pull tiny-6" in run("models", "rm", "tiny-6", "-f", code=3).stderr
+    assert "not pulled or added" in run("models", "rm", "xs", code=3).stderr
+
+
+def test_embedded_models_are_verified():
+    card = zoo.find("xs")
+    assert run("models", "verify", "xs").stdout == f"xs: right, sha256 {card.digest.hex()}\n"
+    assert "no model named" in run("models", "verify", "nothing", code=3).stderr
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty"])
+def test_damaged_models_fail_verification(tmp_path, damage):
+    card = zoo.find("xs")
+    (tmp_path / "models").mkdir()
+    path = shutil.copy(card.path, tmp_path / "models/a.safetensors")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes({"flip": data, "cut": data[:-9], "empty": b""}[damage])
+    result = run("models", "verify", code=3)
+    assert result.stderr.count("\n") == 1
+    assert str(path) in result.stderr
+    assert "xs: right" in result.stdout  # the others are checked all the same
+    photo(20, 20).save(tmp_path / "a.png")
+    told = run("compress", tmp_path / "a.png", "-m", path, code=3).stderr
+    assert told.count("\n") == 1
+    assert not (tmp_path / "a.ttk").exists()
+
+
+def test_weights_that_do_not_fit_are_one_line(folder, tmp_path):
+    (folder / "model.safetensors").write_bytes(b"<html>no such file</html>")
+    told = run("models", "add", folder, code=3).stderr
+    assert told.count("\n") == 1
+    assert "a web page, not weights" in told
+    assert not (tmp_path / "models").exists()
+
+
+def test_licences_that_allow_less_are_told_first(tmp_path):
+    (tmp_path / "flextok_d12_d12_in1k.safetensors").write_bytes(b"")
+    told = run("models", "add", tmp_path / "flextok_d12_d12_in1k.safetensors", code=3).stderr
+    first, second = told.splitlines()
+    assert "research purposes only" in first
+    assert first.endswith("https://github.com/apple/ml-flextok/blob/main/LICENSE_WEIGHTS")
+    assert "cannot be read as weights" in second
+
+
+def test_pulled_models_are_removed_with_their_weights(monkeypatch):
+    """What the question says; tests/test_hub.py tries it."""
+    card = dataclasses.replace(zoo.find("xs"), release="tiny-6", config={"revision": "0123"})
+    monkeypatch.setattr(zoo, "find", lambda _: card)
+    assert " are deleted. [y/N]: " in run("models", "rm", "xs", stdin="n\n", code=4).stderr
+
+
+def test_what_cannot_be_pulled():
+    assert "titok-l32, " in run("models", "pull", "titok", code=3).stderr
+    assert "use titok-l32" in run("models", "pull", "titok-ll32-vae", code=3).stderr
+
+
+@pytest.fixture
+def golden(tmp_path, monkeypatch):
+    """A picture of one tile, and the tokens that the tiny release makes of it."""
+    photo(32, 32).save(tmp_path / "golden.png")
+    data = (tmp_path / "golden.png").read_bytes()
+    codec = titokzip.Codec(zoo.Model(bytes(32), build(DIRECT)))
+    tokens = codec.tokenize(tiling.split(np.asarray(photo(32, 32)), 32, 0))[0].tolist()
+    record = Golden("golden.png", hashlib.sha256(data).hexdigest(), tuple(tokens), tolerance=1)
+    monkeypatch.setattr(zoo, "GOLDEN", {"tiny-6": record})
+    return tmp_path / "golden.png", record
+
+
+@pytest.mark.parametrize(("wrong", "code"), [(0, 0), (1, 0), (2, 3)])
+def test_printed_tokens_are_compared(tiny, golden, monkeypatch, wrong, code):
+    path, record = golden
+    tokens = [token ^ (i < wrong) for i, token in enumerate(record.tokens)]
+    changed = Golden(record.picture, record.sha256, tuple(tokens), record.tolerance)
+    monkeypatch.setattr(zoo, "GOLDEN", {"tiny-6": changed})
+    told = run("models", "verify", "tiny-6", "--image", path, code=code)
+    assert f"{6 - wrong} of 6 tokens are those its authors printed" in told.output
+
+
+def test_other_pictures_are_not_compared(tiny, golden, tmp_path):
+    photo(32, 32, seed=1).save(tmp_path / "other.png")
+    other = tmp_path / "other.png"
+    assert (
+        "not their golden.png" in run("models", "verify", "tiny-6", "--image", other, code=2).stderr
+    )
+    assert "must be named" in run("models", "verify", "--image", other, code=2).stderr
+    assert "no tokens of xs" in run("models", "verify", "xs", "--image", other, code=2).stderr
+
+
+def test_the_printed_tokens_of_titok_l32():
+    record = zoo.GOLDEN["titok-l32"]
+    assert len(record.tokens) == zoo.RELEASES["titok-l32"].tokens
+    assert (record.tokens[0], record.tokens[-1], sum(record.tokens)) == (887, 2598, 69_008)

@@ -1,0 +1,147 @@
+"""A release too small to be good, in the layout in which releases come, and a hub to fetch it."""
+
+import hashlib
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from safetensors.torch import save_file
+from titoks import DIRECT, weights
+
+from titokzip import zoo
+from titokzip.errors import ModelError
+from titokzip.models import released
+from titokzip.zoo import catalog
+from titokzip.zoo.catalog import Release
+
+TINY = Release(
+    "tiny-6", "titok", "tiny_6", "someone/tokenizer_tiny_6_imagenet", 6, 64, 90_000, rfid=9.5
+)
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+
+
+def register(monkeypatch, release=TINY, config=DIRECT):
+    """Make a release of a small architecture known until the end of a test."""
+    monkeypatch.setitem(catalog.RELEASES, release.name, release)
+    monkeypatch.setitem(released.RELEASED, release.architecture, config)
+    monkeypatch.setitem(released._SIZES, "tiny-encoder", config.encoder)
+    monkeypatch.setitem(released._SIZES, "tiny-decoder", config.decoder)
+    return release
+
+
+def official_config(**changes):
+    """Make a config.json of DIRECT, with the same needless parts as the official ones."""
+    vq_model = {
+        "codebook_size": 64,
+        "token_size": 5,
+        "use_l2_norm": False,
+        "commitment_cost": 0.25,
+        "vit_enc_model_size": "tiny-encoder",
+        "vit_dec_model_size": "tiny-decoder",
+        "vit_enc_patch_size": 8,
+        "vit_dec_patch_size": 8,
+        "num_latent_tokens": 6,
+        "finetune_decoder": False,
+        "is_legacy": False,
+    }
+    return {
+        "experiment": {"tokenizer_checkpoint": "tiny.bin", "_target_": "os.system"},
+        "model": {
+            "vq_model": vq_model | changes,
+            "generator": {"image_seq_len": "${model.vq_model.num_latent_tokens}"},
+        },
+        "dataset": {"preprocessing": {"crop_size": 32}},
+    }
+
+
+def official_folder(folder, state=None, **changes):
+    """Write config.json and model.safetensors of DIRECT."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(official_config(**changes)))
+    save_file(state or weights(DIRECT), folder / "model.safetensors")
+    return folder
+
+
+def own():
+    """Name the models that are here, less those that ship."""
+    return [card.name for card in zoo.cards() if card.path.parent == zoo.folders()[0]]
+
+
+def refused(path, told, **how):
+    """Expect one line, and no card."""
+    before = own()
+    with pytest.raises(ModelError) as caught:
+        zoo.add(path, **how)
+    assert "\n" not in str(caught.value)
+    assert told in str(caught.value)
+    assert own() == before
+
+
+class Hub:
+    """A server that answers for the files of one repository as the hub does."""
+
+    def __init__(self, files):
+        self.files = dict(files)
+        self.sums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+        self.asked = []  # (method, name, Range) of each request
+        self.cut = None  # after so many bytes of weights, connections break
+        self.refusal = None  # status and code, answered to everything
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.server.daemon_threads = False  # all are waited for
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def fetched(self, name="model.safetensors"):
+        """List the ranges of a file that were asked for."""
+        return [part for method, asked, part in self.asked if (method, asked) == ("GET", name)]
+
+    def _handler(self):
+        hub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def do_HEAD(self):
+                self.answer(b"")
+
+            def do_GET(self):
+                self.answer(None)
+
+            def answer(self, body):
+                owner_and_name, _, name = self.path[1:].partition("/resolve/main/")
+                hub.asked.append((self.command, name, self.headers["Range"]))
+                if owner_and_name != TINY.repository:
+                    return self.refuse(404, "RepoNotFound")
+                if hub.refusal:
+                    return self.refuse(*hub.refusal)
+                if name not in hub.files:
+                    return self.refuse(404, "EntryNotFound")
+                data = hub.files[name]
+                start = int((self.headers["Range"] or "bytes=0-")[6:-1])
+                self.send_response(206 if start else 200)
+                self.send_header("X-Repo-Commit", REVISION)
+                self.send_header("ETag", f'"{hub.sums[name]}"')
+                self.send_header("Content-Length", str(len(data) - start))
+                if start:
+                    self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+                self.end_headers()
+                if body is None:
+                    stop = hub.cut if name == "model.safetensors" and hub.cut else len(data)
+                    hub.cut = None
+                    self.wfile.write(data[start:stop])
+                return None
+
+            def refuse(self, status, code):
+                self.send_response(status)
+                if code:
+                    self.send_header("X-Error-Code", code)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        return Handler

@@ -1,0 +1,243 @@
+"""Released weights that are added from files: names, cards, and what is found of them again."""
+
+import json
+import shutil
+
+import flextoks
+import pytest
+import torch
+from photos import photo
+from releases import TINY, official_folder, own, refused, register
+from run import files
+from safetensors.torch import load_file, save_file
+from titoks import DIRECT, build, pictures, weights
+
+from titokzip import zoo
+from titokzip.codec import Codec
+from titokzip.errors import ModelError
+from titokzip.models import flextok as flow
+from titokzip.rate import Rate
+from titokzip.zoo import catalog
+from titokzip.zoo.catalog import Release
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch, tmp_path):
+    monkeypatch.setenv("TITOKZIP_MODELS", str(tmp_path / "models"))
+    return register(monkeypatch)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return official_folder(tmp_path / "tokenizer_tiny_6_imagenet")
+
+
+def as_pickle(folder, legacy=False):
+    path = folder.with_name("tokenizer_tiny_6.bin")
+    state = load_file(folder / "model.safetensors")
+    torch.save(state, path, _use_new_zipfile_serialization=not legacy)
+    return path
+
+
+def test_a_folder_is_added_and_loaded(folder, tmp_path):
+    card = zoo.add(folder)
+    assert files(tmp_path / "models") == ["tiny-6.model.json"]
+    assert card == zoo.find("tiny-6") == zoo.find(str(card.path)) == next(zoo.cards())
+    assert (card.tokens, card.vocabulary, card.licence) == (6, 64, "Apache-2.0")
+    assert card.weights == (folder / "model.safetensors",)
+    assert card.size == card.weights[0].stat().st_size
+    loaded = zoo.load(card)
+    assert loaded.fingerprint == card.fingerprint
+    tokens = loaded.tokenizer.encode(pictures(2, 32))
+    assert torch.equal(tokens, build(DIRECT).encode(pictures(2, 32)))
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_pickles_of_tensors_are_added(folder, legacy):
+    card = zoo.add(as_pickle(folder, legacy))
+    same = zoo.add(folder, name="other", like="tiny-6")
+    assert card.name == "tiny-6"
+    assert card.fingerprint == same.fingerprint
+    tokens = zoo.load(card).tokenizer.encode(pictures(2, 32))
+    assert torch.equal(tokens, zoo.load(same).tokenizer.encode(pictures(2, 32)))
+
+
+def test_cards_are_kept_where_caches_are(folder, monkeypatch, tmp_path):
+    monkeypatch.delenv("TITOKZIP_MODELS")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert zoo.add(folder).path == tmp_path / "cache/titokzip/models/tiny-6.model.json"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert zoo.folders()[0] == tmp_path / ".cache/titokzip/models"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "tiny-6",
+        "tokenizer_tiny_6_imagenet",
+        "models--someone--tokenizer_tiny_6_imagenet/snapshots/0123/model.safetensors",
+        "Tiny_6.pth",
+    ],
+)
+def test_names_of_weights_tell_their_release(path, tmp_path):
+    assert zoo.known_as(tmp_path / path) == TINY
+
+
+def test_names_that_tell_nothing(folder, tmp_path):
+    moved = folder.rename(tmp_path / "x")
+    refused(moved, "--like names one")
+    refused(moved, "--like names one", name="mine")
+    refused(moved, "no release is named 'titok'; there is: titok-l32, ", like="titok")
+    refused(moved, "use titok-l32", like="titok-ll32-vae")
+    assert zoo.add(moved, name="mine", like="tiny-6").name == "mine"
+    assert zoo.add(moved, name="tiny-6").name == "tiny-6"
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../a", "A", "-a", ".a", "a" * 99])
+def test_names_that_are_no_file_names(folder, name):
+    refused(folder, "is no name", name=name, like="tiny-6")
+
+
+def test_names_that_are_taken(folder):
+    refused(folder, "xs is here already", name="xs", like="tiny-6")
+    refused(folder, "xs is here already", name="xs", like="tiny-6", force=True)
+    card = zoo.add(folder)
+    refused(folder, "tiny-6 is here already")
+    assert zoo.add(folder, force=True) == card
+
+
+def changed(card, change):
+    path = card.weights[0]
+    data = bytearray(path.read_bytes())
+    change(data)
+    path.write_bytes(data)
+
+
+def test_weights_that_changed_are_refused(folder):
+    card = zoo.add(folder)
+    zoo.verify(card)
+    changed(card, lambda data: data.append(0))
+    for check in (zoo.load, zoo.verify):
+        with pytest.raises(ModelError, match="damaged, or not the weights"):
+            check(card)
+    card.weights[0].unlink()
+    with pytest.raises(ModelError, match="gone from"):
+        zoo.load(card)
+
+
+def test_any_changed_byte_fails_verification(folder):
+    card = zoo.add(folder)
+    changed(card, lambda data: data.__setitem__(-9999, data[-9999] ^ 1))
+    with pytest.raises(ModelError, match="checksum does not match"):
+        zoo.verify(card)
+
+
+def test_another_codebook_is_another_model(folder, monkeypatch):
+    card = zoo.add(folder)
+    state = weights(DIRECT)
+    state["quantize.embedding.weight"][3, 2] += 1
+    save_file(state, folder / "model.safetensors")
+    with pytest.raises(ModelError, match="not the weights that were added"):
+        zoo.load(card)
+    other = zoo.add(folder, name="other", like="tiny-6")
+    assert other.fingerprint[:2] == card.fingerprint[:2] == TINY.prefix
+    assert other.fingerprint[2:4] != card.fingerprint[2:4]
+
+
+def test_another_painter_reads_the_same_files(folder):
+    card = zoo.add(folder)
+    state = weights(DIRECT)
+    state["decoder.mask_token"] += 1
+    better = official_folder(folder.with_name("better"), state)
+    assert zoo.add(better, "better", "tiny-6").fingerprint == card.fingerprint
+
+
+FLEXTOK = Release("flextok-tiny", "flextok", "flextok_tiny", "no/flextok_tiny", 16, 64_000, 1, None)
+
+
+@pytest.fixture
+def flextok(monkeypatch, tmp_path):
+    """Make a small FlexTok known, and write it as FlexToks are released."""
+    monkeypatch.setitem(catalog.RELEASES, FLEXTOK.name, FLEXTOK)
+    monkeypatch.setitem(flow.RELEASED, FLEXTOK.architecture, flextoks.TINY)
+    monkeypatch.setattr(flow.FlexTok, "steps", 1)
+    (tmp_path / "flextok_tiny").mkdir()
+    save_file(flextoks.weights(), tmp_path / "flextok_tiny/model.safetensors")
+    time = {"dec_time_embedder": {"_target_": "os.system", "max_timestep": 1.0}}
+    config = {"vae": {"scaling_factor": 0.5}, "decoder": {"module_dict": time}}
+    config["regularizer"] = {"_target_": "os.system", "levels": [8, 8, 8, 5, 5, 5]}
+    (tmp_path / "flextok_tiny/config.json").write_text(json.dumps(config))
+    return tmp_path / "flextok_tiny"
+
+
+def test_flextoks_are_added_too(flextok):
+    card = zoo.add(flextok)
+    assert (card.kind, card.fingerprint[:2]) == ("flextok", FLEXTOK.prefix)
+    assert zoo.load(card).tokenizer.config == flextoks.TINY
+    codec = Codec.load("flextok-tiny", "cpu")
+    data = codec.compress(photo(40, 30), Rate(tokens=3))
+    assert zoo.find_fingerprint(data[4:8]) == card
+    assert codec.decompress(data).size == (40, 30)
+
+
+def test_flextoks_need_their_config(flextok):
+    alone = shutil.copy(flextok / "model.safetensors", flextok / "flextok_tiny.safetensors")
+    refused(alone, "flextok-tiny needs the config.json beside its weights")
+    (flextok / "config.json").write_text("{}")
+    refused(flextok, "config.json: regularizer is missing")
+
+
+def test_other_maps_into_the_code_are_another_flextok(flextok):
+    first = zoo.add(flextok)
+    state = flextoks.weights()
+    state["decoder.module_dict.dec_from_latents.proj.bias"][0] += 1
+    save_file(state, flextok / "model.safetensors")
+    other = zoo.add(flextok, "other", "flextok-tiny")
+    assert other.fingerprint[:2] == first.fingerprint[:2]
+    assert other.fingerprint[2:4] != first.fingerprint[2:4]
+
+
+def test_damaged_cards_are_passed_over_and_refused(folder):
+    card = zoo.add(folder)
+    right = json.loads(card.path.read_bytes())
+    for change, told in (
+        ({"format": "x"}, "not the card of a model"),
+        ({"release": "x"}, "newer"),
+        ({"sha256": "x"}, "damaged"),
+        ({"weights": 1}, "damaged"),
+        ({"fingerprint": None}, "damaged"),
+    ):
+        card.path.write_text(json.dumps(right | change))
+        assert own() == []
+        with pytest.raises(ModelError, match=told):
+            zoo.card(card.path)
+    for text in ("", "[]", "1", "{"):
+        card.path.write_text(text)
+        with pytest.raises(ModelError, match="damaged"):
+            zoo.card(card.path)
+
+
+def test_removed_without_its_weights(folder):
+    zoo.remove(zoo.add(folder))
+    assert own() == []
+    assert files(folder) == ["config.json", "model.safetensors"]
+    with pytest.raises(ModelError, match="not pulled or added"):
+        zoo.remove(zoo.find("xs"))
+
+
+def test_files_find_their_model(folder, monkeypatch, tmp_path):
+    card = zoo.add(folder)
+    data = Codec.load("tiny-6", "cpu").compress(photo(40, 30))
+    assert zoo.find_fingerprint(data[4:8]) == card
+    assert zoo.name_of(data[4:8]) == "tiny-6"
+    zoo.remove(card)
+    with pytest.raises(ModelError, match=r"`titokzip models pull tiny-6` fetches it"):
+        zoo.find_fingerprint(data[4:8])
+    assert zoo.name_of(data[4:8]) == "tiny-6"
+    state = weights(DIRECT)
+    state["quantize.embedding.weight"] += 1
+    zoo.add(official_folder(tmp_path / "tiny-6", state))
+    with pytest.raises(ModelError, match="another checkpoint of tiny-6"):
+        zoo.find_fingerprint(data[4:8])
+    assert zoo.name_of(b"none") is None

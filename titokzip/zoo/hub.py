@@ -1,0 +1,95 @@
+"""The hub of Hugging Face, through its own library: its cache, resumption, progress and settings.
+
+HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE mean what they mean to other tools,
+and what others fetched is not fetched again.
+"""
+
+import re
+from pathlib import Path
+from types import ModuleType
+
+from titokzip.errors import ModelError
+from titokzip.zoo import installed, official
+from titokzip.zoo.catalog import Release
+from titokzip.zoo.model import Card
+
+HOW_TO_INSTALL = "pip install 'titokzip[hub]'"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def pull(release: Release, target: Path) -> Card:
+    """Fetch a release, unless it is in the hub's cache, and write its card.
+
+    Raises:
+        ModelError: huggingface_hub is not installed, or the weights cannot be had: no network, no
+            room, wrong bytes, not those of the release.
+    """
+    weights, config = (_fetch(release, name) for name in (official.WEIGHTS[0], official.CONFIG))
+    digest = _checked(release, weights)
+    return installed.install(target, release, weights, config, weights.parent.name, digest)
+
+
+def forget(repository: str, revision: str) -> None:
+    """Delete what was fetched from the hub's cache, if it is there still."""
+    library = _library()
+    from huggingface_hub import constants
+
+    cache = library.scan_cache_dir(constants.HF_HUB_CACHE)
+    for repo in cache.repos:
+        if repo.repo_id == repository and revision in {kept.commit_hash for kept in repo.revisions}:
+            cache.delete_revisions(revision).execute()
+
+
+def _fetch(release: Release, name: str) -> Path:
+    hub = _library()
+    try:
+        return Path(hub.hf_hub_download(release.repository, name))
+    except Exception as error:  # of the library, of the network beneath it, or of the disk
+        reason = _reason(error, f"{release.repository}/{name}")
+        raise ModelError(f"{release.name} cannot be fetched: {reason}") from error
+
+
+def _reason(error: Exception, what: str) -> str:
+    """Say in one line why a file cannot be had."""
+    from huggingface_hub import constants, errors
+
+    if isinstance(error.__cause__, errors.HfHubHTTPError):
+        error = error.__cause__  # why the cache was looked into
+    if isinstance(error, errors.GatedRepoError):
+        return f"{what} wants you to accept its terms on {constants.ENDPOINT} and to log in"
+    if isinstance(error, errors.LocalEntryNotFoundError):
+        where = f"{what} is not in {constants.HF_HUB_CACHE}"
+        if constants.HF_HUB_OFFLINE:
+            return f"{where}, and HF_HUB_OFFLINE is set"
+        return f"{where}, and {constants.ENDPOINT} cannot be reached"
+    if isinstance(error, errors.HfHubHTTPError):
+        return f"{constants.ENDPOINT} answers {error.response.status_code} for {what}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror} ({error.filename or constants.HF_HUB_CACHE})"
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _checked(release: Release, weights: Path) -> bytes:
+    """Hash what was fetched; if it is not what the hub says it is, it does not stay."""
+    digest = official.sha256(weights)
+    # In the cache, a file is a link to a blob that is named after its checksum.
+    named = weights.readlink().name if weights.is_symlink() else ""
+    if _SHA256.fullmatch(named) and named != digest.hex():
+        (weights.parent / weights.readlink()).unlink(missing_ok=True)
+        weights.unlink()
+        raise ModelError(
+            f"{release.name}: wrong bytes came from {release.repository}, and are deleted again:"
+            f" sha256 {digest.hex()[:16]}… instead of {named[:16]}…; pull it again"
+        )
+    return digest
+
+
+def _library() -> ModuleType:
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise ModelError(
+            f"the hub's library is not installed; {HOW_TO_INSTALL}"
+            " brings it, and `titokzip models add` takes weights that are here"
+        ) from error
+    return huggingface_hub
