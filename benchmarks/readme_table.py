@@ -8,11 +8,14 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ("kodak", "imagenet", "samples")
-SHOWN = ("titokzip", "webp", "avif", "jxl", "thumbnail")
+OURS, SHOWN = "titokzip", ("webp", "avif", "jxl", "thumbnail")
+DISTANCES = ("lpips", "dists", "pd-", "rfid", "fd-", "patch-")
 BLOCK = re.compile(r"(<!-- bench -->\n).*?(<!-- /bench -->)", re.DOTALL)
 
 
@@ -39,34 +42,53 @@ def tables(folder: Path) -> str:
 
 
 def table(result: dict) -> str:
-    """A row a point: PSNR in dB and MS-SSIM of each codec at the same bytes."""
+    """A row a point: PSNR in dB and MS-SSIM of each codec at the same bytes; distances below."""
     data, rows = result["dataset"], result["summary"]
-    codecs = [name for name in SHOWN if any(row["codec"] == name for row in rows)]
+    models = result.get("models") or {OURS: result["model"]}  # schema 1 had a single one
+    codecs = [*models, *(name for name in SHOWN if any(row["codec"] == name for row in rows))]
+    several = len(models) > 1
+    which = ", ".join(
+        f"{model['name']} {model['digest'][:8]}" if several else model["digest"][:8]
+        for model in models.values()
+    )
     lines = [
         f"{data['name']}, {data['photos']} photos, {data['protocol']}"
-        f" (model {result['model']['digest'][:8]}, {result['environment']['date']}):",
+        f" (model{'s' * several} {which}, {result['environment']['date']}):",
         "",
         f"| bytes | bpp | {' | '.join(codecs)} |",
         f"|---|---|{'---|' * len(codecs)}",
     ]
-    for point in dict.fromkeys(row["point"] for row in rows):
-        own = {row["codec"]: row for row in rows if row["point"] == point}
-        first = own["titokzip"]
-        if not first["fit"]:
-            continue
-        cells = [f"{first['bytes']:,.0f}", f"{first['bpp']:.4f}"]
-        cells += [cell(own[name]) for name in codecs]
-        lines.append(f"| {' | '.join(cells)} |")
+    sections = {"": fidelity}
+    for key in dict.fromkeys(key for row in rows for key in row if key.startswith(DISTANCES)):
+        label = key.replace("pd-", "distance by ").replace("fd-", "Frechet distance by ")
+        sections[label] = partial(plain, key)
+    for label, shown in sections.items():
+        if label:
+            lines.append(f"| **{label}** |{' |' * (len(codecs) + 1)}")
+        for point in dict.fromkeys(row["point"] for row in rows):
+            own = {row["codec"]: row for row in rows if row["point"] == point}
+            first = own[codecs[0]]
+            if first["fit"]:
+                cells = [f"{first['bytes']:,.0f}", f"{first['bpp']:.4f}"]
+                cells += [cell(own[name], shown) for name in codecs]
+                lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def cell(row: dict) -> str:
-    """PSNR and MS-SSIM, with how many photos it could do where not all."""
+def cell(row: dict, shown: Callable[[dict], str]) -> str:
+    """What is shown of a codec, with how many photos it could do where not all."""
     if not row["fit"]:
         return "cannot"
-    part = f" ({row['fit']}/{row['photos']})" if row["fit"] < row["photos"] else ""
+    return shown(row) + (f" ({row['fit']}/{row['photos']})" if row["fit"] < row["photos"] else "")
+
+
+def fidelity(row: dict) -> str:
     similarity = f" / {row['ms_ssim']:.3f}" if "ms_ssim" in row else ""
-    return f"{row['psnr']:.2f}{similarity}{part}"
+    return f"{row['psnr']:.2f}{similarity}"
+
+
+def plain(key: str, row: dict) -> str:
+    return f"{row[key]:.2f}" if row.get(key) is not None else "–"
 
 
 if __name__ == "__main__":

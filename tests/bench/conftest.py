@@ -1,7 +1,14 @@
-"""A data set made by hand."""
+"""A data set made by hand, and a cache of its own for every test."""
 
 import pytest
 from photos import photo
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Keep statistics here and not in the user's cache."""
+    monkeypatch.setenv("TITOKZIP_REFERENCES", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 @pytest.fixture

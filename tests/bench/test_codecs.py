@@ -1,6 +1,9 @@
 """Every rival keeps to its bytes, and makes the best of them."""
 
 import io
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +11,10 @@ from photos import photo
 from PIL import Image
 
 from titokzip.bench import floors
-from titokzip.bench.codecs import RIVALS, rivals
+from titokzip.bench import rivals as module
+from titokzip.bench.codecs import SCALES, Best
 from titokzip.bench.metrics import psnr
+from titokzip.bench.rivals import RIVALS, rivals
 
 HERE = rivals()
 every = pytest.mark.parametrize("name", RIVALS)
@@ -22,7 +27,7 @@ def codec(name):
 
 
 def quality(name, budget, image):
-    data = codec(name).encode(image, budget)
+    (data,) = codec(name).encode(image, [budget])
     if data is None:
         return None
     assert len(data) <= budget
@@ -43,7 +48,7 @@ def test_more_bytes_are_no_worse(name):
 
 @every
 def test_one_byte_is_not_enough(name):
-    assert codec(name).encode(photo(240, 176), 1) is None
+    assert codec(name).encode(photo(240, 176), [1]) == [None]
 
 
 @every
@@ -54,8 +59,6 @@ def test_tiny_pictures_pass(name):
 def test_the_search_finds_what_trying_everything_finds():
     image, budget, best = photo(96, 64), 300, 0.0
     webp = codec("webp")
-    from titokzip.bench.codecs import SCALES
-
     for scale in SCALES:
         size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
         small = image.resize(size, Image.Resampling.LANCZOS)
@@ -69,7 +72,7 @@ def test_the_search_finds_what_trying_everything_finds():
 
 
 def test_a_downscale_is_what_reaches_small_budgets():
-    data = codec("webp").encode(photo(240, 176), 96)
+    (data,) = codec("webp").encode(photo(240, 176), [96])
     assert data is not None
     assert Image.open(io.BytesIO(data)).width < 240
 
@@ -101,8 +104,60 @@ def test_blurhash_finds_the_wave_it_is_made_of():
     assert len(data) == 12
 
 
-def test_jpeg_xl_by_either_library_is_guarded(monkeypatch):
-    from titokzip.bench import codecs
+def test_rivals_without_their_library_are_left_out_and_said_how_to_get(monkeypatch):
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", "")
+    assert {"jxl", "heic"}.isdisjoint(rivals())
+    assert set(module.HOW_TO_GET) == set(RIVALS)
+    assert "pip install" in module.HOW_TO_GET["heic"]
 
-    monkeypatch.setattr(codecs, "find_spec", lambda name: None)
-    assert "jxl" not in codecs.rivals()
+
+PROGRAM = """#!{python}
+import sys
+from PIL import Image
+if "--version" in sys.argv:
+    print("cjxl v9.9 stand-in")
+else:
+    source, target, *options = sys.argv[1:]
+    open({log!r}, "a").write(" ".join(options) + "\\n")
+    Image.open(source).save(target, "PNG" if target.endswith("png") else "WEBP", quality=10)
+"""
+
+
+def test_jpeg_xl_by_its_programs_where_no_package_is(tmp_path, monkeypatch):
+    """Check how cjxl and djxl are called, on stand-ins that write WebP."""
+    log = str(tmp_path / "log")
+    for name in ("cjxl", "djxl"):
+        (tmp_path / name).write_text(PROGRAM.format(python=sys.executable, log=log))
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    one = rivals()["jxl"]
+    assert one.note.startswith("cjxl v9.9 stand-in, --resampling 1 or 4")
+    sizes = []
+    for way in one.ways:
+        data = way.save(photo(24, 16), 0)
+        sizes.append(Image.open(io.BytesIO(data)).size)
+        assert one.decode(data, (24, 16)).size == (24, 16)
+    assert sizes == [(24, 16), (32, 32)]  # it takes nothing smaller than eight cells
+    asked = Path(log).read_text()
+    assert "--distance 25.000 --resampling=4 --container=0" in asked
+    assert "--resampling=1" in asked
+
+
+def test_the_best_of_several_ways_is_taken():
+    webp = codec("webp")
+    crude = replace(webp, levels=1)
+    best = Best("webp", ".webp", "", (crude, webp))
+    image = photo(120, 88)
+    (ours,), (fine,), (coarse,) = (c.encode(image, [900]) for c in (best, webp, crude))
+    assert ours == fine
+    assert len(coarse) < len(fine)
+    assert best.encode(image, [1, 900]) == [None, fine]
+
+
+@every
+def test_budgets_at_once_are_as_one_by_one(name):
+    image, budgets = photo(120, 88), [30, 600, 90]
+    together = codec(name).encode(image, budgets)
+    assert together == [codec(name).encode(image, [budget])[0] for budget in budgets]

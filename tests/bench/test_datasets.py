@@ -92,6 +92,7 @@ def test_full_resolution_changes_nothing_and_says_so():
     assert np.array_equal(Protocol().apply(photo(240, 176)), photo(240, 176))
     assert str(Protocol()) == "full resolution"
     assert str(Protocol(256, 256)) == "shorter side 256 bicubic, centre crop 256"
+    assert str(Protocol(truncate=True)) == "full resolution, painted pixels truncated"
 
 
 def test_a_photo_brings_no_profile_along(tmp_path):

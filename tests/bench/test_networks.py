@@ -108,8 +108,8 @@ def test_weights_of_another_network_are_refused(tmp_path, monkeypatch):
 def test_lpips_is_that_of_the_lpips_package(tmp_path, monkeypatch):
     """Compare on an untrained AlexNet, which a stand-in for torchvision gives the package."""
     pytest.importorskip("scipy", reason="the lpips package needs it")
-    if not networks.find_spec("lpips"):
-        pytest.skip("the oracle is not installed")
+    if not networks.find_spec("lpips") or not networks.find_spec("torchmetrics"):
+        pytest.skip("the oracle, or the package that has the heads, is not installed")
     state = alexnet()
     path = tmp_path / "alexnet.pth"
     torch.save(state, path)
@@ -156,3 +156,41 @@ def test_dists_is_nothing_for_equal_pictures_and_more_for_more_noise(tmp_path, m
     assert found[0] == pytest.approx(0, abs=1e-3)
     assert found == sorted(found)
     assert found[2] > found[1] + 1e-3
+
+
+def test_dists_is_that_of_torchmetrics(tmp_path, monkeypatch):
+    """Compare on an untrained VGG, which a stand-in for torchvision gives the package."""
+    theirs = pytest.importorskip(
+        "torchmetrics.functional.image.dists", reason="the oracle is not installed"
+    )
+    widths = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
+    state, path = convolutions(VGG16, widths, [3] * 13), tmp_path / "vgg16.pth"
+    torch.save(state, path)
+    (ours,) = distances(Files(vgg16=path))
+    layers: list[nn.Module] = []
+    before = 3
+    for index, width in zip((row[0] for row in VGG16), widths, strict=True):
+        if index > len(layers):
+            layers.append(nn.MaxPool2d(2))
+        layers += [nn.Conv2d(before, width, 3, padding=1), nn.ReLU()]
+        before = width
+    features = nn.Sequential(*layers)
+    features.load_state_dict({key.removeprefix("features."): v for key, v in state.items()})
+    stand_in = types.SimpleNamespace(features=features)
+    monkeypatch.setattr(theirs, "_TORCHVISION_AVAILABLE", True)
+    monkeypatch.setattr(theirs, "vgg16", lambda **_: stand_in, raising=False)
+    whatever = types.SimpleNamespace(DEFAULT=None)
+    monkeypatch.setattr(theirs, "VGG16_Weights", whatever, raising=False)
+    one, two = (torch.from_numpy(p.copy()).permute(2, 0, 1)[None] / 255 for p in (PIXELS, OTHER))
+    with torch.no_grad():
+        expected = float(theirs.DISTSNetwork()(one, two))
+    assert expected > 0.001
+    assert ours(PIXELS, OTHER) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["rfid", "lpips", "dists"])
+def test_what_is_missing_says_where_it_is_and_how_to_pass_it(name):
+    how = networks.HOW_TO_GET[name]
+    assert "https://" in how
+    assert "give --" in how
+    assert "\n" not in how

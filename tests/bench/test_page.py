@@ -1,5 +1,6 @@
 """The page is whole in one file, and works in a real browser on a desk and on a phone."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -9,10 +10,11 @@ import toys
 from photos import photo
 
 from titokzip.bench import page, report, table
-from titokzip.bench.codecs import rivals
 from titokzip.bench.datasets import find
 from titokzip.bench.gallery import advantage, chosen_of, gallery
-from titokzip.bench.run import Plan, Point, run
+from titokzip.bench.plan import Plan, Point
+from titokzip.bench.rivals import rivals
+from titokzip.bench.run import run
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -26,19 +28,19 @@ def made(tmp_path_factory):
     for i in range(3):
         photo(170, 165, seed=i).save(folder / f"{i} <&>.png")
     here = rivals()
-    one = Plan(
-        find(str(folder)), (Point(300, True), Point(500, True)), (here["webp"], here["thumbnail"])
-    )
-    codec = toys.codec()
-    rows = list(run(one, codec, out))
+    points, others = (Point(300, True), Point(500, True)), (here["webp"], here["thumbnail"])
+    ours = {"titokzip toy": toys.codec(), "titokzip rigid": toys.codec(toys.Rigid())}
+    one = Plan(find(str(folder)), points, ours, others)
+    rows = list(run(one, out))
     averages = report.summary(rows)
     result = {
         "schema": report.SCHEMA,
         "command": "titokzip bench <script>alert(1)</script>",
         "dataset": {"name": "toys & co", "photos": 3, "protocol": "full resolution"},
-        "model": {"name": "toy"},
+        "models": {name: {"name": name.split()[1]} for name in ours},
         "codecs": {},
         "networks": {},
+        "references": {},
         "environment": report.environment("cpu"),
         "summary": averages,
         "bd_rate": {"anchor": "webp", "percent": report.bd_rates(averages, "webp")},
@@ -47,7 +49,7 @@ def made(tmp_path_factory):
         "throughput": None,
     }
     path = out / "report.html"
-    page.write(path, result, gallery(one, codec, out))
+    page.write(path, result, gallery(one, out))
     return path, result
 
 
@@ -67,10 +69,13 @@ def test_what_others_wrote_is_escaped(made):
 
 def test_curves_have_a_line_a_codec_and_open_dots_where_not_all_fit(made):
     text = page.curve(made[1]["summary"], "psnr")
-    assert text.count("<polyline") == 3
+    assert text.count("<polyline") == 4
+    assert len(set(page.colours(made[1]["summary"]).values())) == 4
     rows = [{"codec": "webp", "point": "q1", "bpp": 0.1, "psnr": 20.0, "fit": 1, "photos": 2}]
     assert 'fill="none"' in page.curve(rows, "psnr")
     assert page.curve(rows, "lpips") == ""
+    never = {"codec": "jpeg", "point": "q1", "fit": 0, "photos": 2}
+    assert page.curve([*rows, never], "psnr") == page.curve(rows, "psnr")
 
 
 @pytest.mark.parametrize("values", [[0.1, 0.9], [21.3, 21.4], [3], [-5, 1200]])
@@ -87,11 +92,11 @@ def test_published_numbers_are_marked_as_such(made):
 
 
 def test_the_table_names_protocol_and_gaps(made):
-    assert table.title(made[1]) == "toys & co, 3 photos, full resolution; model toy"
+    assert table.title(made[1]) == "toys & co, 3 photos, full resolution; models toy, rigid"
     notes = table.footnotes(made[1])
     assert any(note.startswith("1 photo could not be read: x.png") for note in notes)
     assert "LPIPS not measured: give --alexnet" in notes
-    assert table.table(made[1]).row_count == 6
+    assert table.table(made[1]).row_count == 8
 
 
 def test_best_and_worst_are_by_our_lead():
@@ -112,6 +117,7 @@ CHECK = """
 addEventListener('load', () => {
   const say = {}, pair = document.querySelector('.pair');
   say.images = [...document.images].every(image => image.naturalWidth > 100);
+  say.window = innerWidth;
   say.wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
   const slider = pair.querySelector('input');
   slider.value = 25; slider.dispatchEvent(new Event('input'));
@@ -120,30 +126,40 @@ addEventListener('load', () => {
   const before = pair.querySelectorAll('img')[1].src;
   select.value = 'original'; select.dispatchEvent(new Event('change'));
   say.changed = pair.querySelectorAll('img')[1].src != before;
+  say.begun = pair.querySelectorAll('select')[0].value;
   say.pairs = document.querySelectorAll('.pair').length;
   say.curves = document.querySelectorAll('svg polyline').length;
-  document.body.dataset.said = JSON.stringify(say);
+  parent.postMessage(JSON.stringify(say), '*');
 });
 </script>
 """
+FRAME = """<!doctype html>
+<iframe src="checked.html" width="{}" height="800" frameborder="0"></iframe>
+<script>addEventListener('message', told => document.body.dataset.said = told.data)</script>
+"""
 
 
-@pytest.mark.parametrize("width", [500, 1280])
+@pytest.mark.parametrize("width", [360, 1280])
 def test_it_works_in_a_browser(made, tmp_path, width):
+    """Look at it in a frame as wide as a phone: the window of a headless browser is wider."""
     if BROWSER is None:
         pytest.skip("no chromium here")
-    path = tmp_path / "checked.html"
-    path.write_text(made[0].read_text("utf-8") + CHECK, "utf-8")
+    (tmp_path / "checked.html").write_text(made[0].read_text("utf-8") + CHECK, "utf-8")
+    (tmp_path / "frame.html").write_text(FRAME.format(width))
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
-    command += [f"--window-size={width},900", f"--user-data-dir={tmp_path / 'profile'}"]
-    command += ["--host-resolver-rules=MAP * ~NOTFOUND"]
-    dumped = subprocess.run([*command, path.as_uri()], capture_output=True, text=True, timeout=120)
+    command += ["--window-size=1400,900", f"--user-data-dir={tmp_path / 'profile'}"]
+    command += ["--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=20000"]
+    address = (tmp_path / "frame.html").as_uri()
+    dumped = subprocess.run([*command, address], capture_output=True, text=True, timeout=120)
     said = re.search(r'data-said="([^"]*)"', dumped.stdout)
     assert said, dumped.stderr[-2000:]
-    text = said[1].replace("&quot;", '"')
-    assert '"images":true' in text
-    assert '"wide":false' in text
-    assert '"clip":"inset(0px 0px 0px 25%)"' in text
-    assert '"changed":true' in text
-    assert '"pairs":3' in text
-    assert '"curves":6' in text
+    assert json.loads(said[1].replace("&quot;", '"')) == {
+        "images": True,
+        "window": width,
+        "wide": False,
+        "clip": "inset(0px 0px 0px 25%)",
+        "changed": True,
+        "begun": "titokzip toy",
+        "pairs": 3,
+        "curves": 8,  # four codecs, two measures
+    }

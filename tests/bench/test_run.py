@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ from photos import photo
 
 from titokzip import container
 from titokzip.bench import report
-from titokzip.bench.codecs import rivals
 from titokzip.bench.datasets import find
 from titokzip.bench.metrics import ms_ssim, psnr
 from titokzip.bench.networks import Extractor
-from titokzip.bench.run import OURS, Plan, Point, file_of, lines, run
+from titokzip.bench.plan import OURS, Plan, Point, file_of
+from titokzip.bench.references import References, finish
+from titokzip.bench.rivals import rivals
+from titokzip.bench.run import lines, run
 
 POINTS = (Point(60), Point(90))
 SUFFIX = {OURS: ".ttk"} | {name: rival.suffix for name, rival in rivals().items()}
@@ -33,9 +36,9 @@ def extractor(name="fd-mean"):
     return Extractor(name, "0" * 64, module)
 
 
-def plan(folder, codecs=("webp", "thumbnail"), points=POINTS, **more):
-    here = rivals()
-    return Plan(find(str(folder)), points, tuple(here[name] for name in codecs), **more)
+def plan(folder, codecs=("webp", "thumbnail"), points=POINTS, ours=None, **more):
+    here, ours = rivals(), ours or {OURS: toys.codec()}
+    return Plan(find(str(folder)), points, ours, tuple(here[name] for name in codecs), **more)
 
 
 @pytest.fixture
@@ -58,7 +61,7 @@ def test_the_bytes_in_the_table_are_those_on_disk_for_every_codec(photos, out):
     for i in range(1, 5):
         (photos / f"{i}.png").unlink()
     every = plan(photos, tuple(rivals()), (Point(600, in_bytes=True),))
-    (line, *_) = run(every, toys.codec(), out)
+    (line, *_) = run(every, out)
     assert {row["codec"] for row in line["rows"]} == {OURS, *rivals()}
     for row in line["rows"]:
         path = file_of(out, "0.png", "600B", SUFFIX[row["codec"]])
@@ -71,7 +74,7 @@ def test_the_bytes_in_the_table_are_those_on_disk_for_every_codec(photos, out):
 
 def test_metrics_are_of_the_files_that_were_written(photos, out):
     codec, original = toys.codec(), np.asarray(photo(170, 165, seed=0))
-    (line, *_) = run(plan(photos), codec, out)
+    (line, *_) = run(plan(photos), out)
     own, thumbnail = (row for row in line["rows"][:3] if row["codec"] != "webp")
     data = file_of(out, "0.png", "q60", ".ttk").read_bytes()
     decoded = np.asarray(codec.decompress(data))
@@ -88,7 +91,7 @@ def test_metrics_are_of_the_files_that_were_written(photos, out):
 
 def test_what_does_not_fit_is_counted(photos, out):
     small = plan(photos, ("jpeg",), (Point(60, in_bytes=True),))
-    table = report.summary(run(small, toys.codec(), out))
+    table = report.summary(run(small, out))
     own, jpeg = table
     assert (own["fit"], own["photos"]) == (5, 5)
     assert (jpeg["fit"], jpeg["photos"]) == (0, 5)
@@ -97,7 +100,7 @@ def test_what_does_not_fit_is_counted(photos, out):
 
 def test_broken_photos_are_named_and_not_fatal(photos, out):
     (photos / "2.png").write_bytes(b"no picture")
-    found = list(run(plan(photos), toys.codec(), out))
+    found = list(run(plan(photos), out))
     assert len(found) == 5
     assert {line["photo"] for line in found if "broken" in line} == {"2.png"}
     assert all(row["photos"] == 4 for row in report.summary(found))
@@ -107,8 +110,8 @@ def test_a_run_goes_on_where_it_was_killed(photos, out, tmp_path):
     network = {"extractors": (extractor(),)}
     whole_out = tmp_path / "whole"
     whole_out.mkdir()
-    whole = list(run(plan(photos, **network), toys.codec(), whole_out))
-    begun = run(plan(photos, **network, workers=1), toys.codec(), out)
+    whole = list(run(plan(photos, **network), whole_out))
+    begun = run(plan(photos, **network, workers=1), out)
     list(itertools.islice(begun, 2))
     begun.close()
     with (out / "rows.jsonl").open("a") as file:
@@ -116,16 +119,14 @@ def test_a_run_goes_on_where_it_was_killed(photos, out, tmp_path):
     for path in (out / "features").rglob("*.f32"):
         with path.open("ab") as file:
             file.write(b"\0" * 30)
-    seen = []
     codec = toys.codec()
-    for line in run(plan(photos, **network), codec, out):
-        seen.append(line)
-    assert seen == whole
+    rest = plan(photos, ours={OURS: codec}, **network)
+    assert list(run(rest, out)) == whole
     assert [json.loads(raw) for raw in (out / "rows.jsonl").read_text().splitlines()] == whole
     for path in (whole_out / "features").rglob("*.f32"):
         assert path.read_bytes() == (out / path.relative_to(whole_out)).read_bytes()
     before = len(codec.model.tokenizer.batches)
-    assert list(run(plan(photos, **network), codec, out)) == whole
+    assert list(run(rest, out)) == whole
     assert len(codec.model.tokenizer.batches) == before, "a finished run measures nothing again"
 
 
@@ -135,17 +136,17 @@ def test_photos_are_read_no_further_ahead_than_needed(photos, out, monkeypatch):
     read = []
     load = Item.load
     monkeypatch.setattr(Item, "load", lambda self, p: read.append(self.name) or load(self, p))
-    going = run(plan(photos, ("thumbnail",), workers=1), toys.codec(), out)
+    going = run(plan(photos, ("thumbnail",), workers=1), out)
     next(going)
     assert len(read) < 5
     going.close()
 
 
 def test_a_huge_data_set_keeps_the_files_of_its_first_photos_only(photos, out, monkeypatch):
-    from titokzip.bench import run as module
+    from titokzip.bench import plan as module
 
     monkeypatch.setattr(module, "KEPT", 2)
-    found = list(run(plan(photos), toys.codec(), out))
+    found = list(run(plan(photos), out))
     assert all(line["rows"][0]["bytes"] for line in found)
     left = {Path(path.name).name[0] for path in (out / "files").iterdir()}
     assert left == {"0", "1"}
@@ -156,8 +157,10 @@ def test_the_frechet_distance_of_a_run_is_that_of_its_pictures(photos, out):
     from scipy.linalg import sqrtm
 
     own = plan(photos, ("thumbnail",), (Point(60),), extractors=(extractor(),))
-    table = report.summary(run(own, toys.codec(), out))
-    report.add_frechet(table, out, {"fd-mean": 6})
+    table = report.summary(run(own, out))
+    known, widths = References(), {"fd-mean": 6}
+    finish(known, own.dataset, own.extractors, out, widths)
+    report.add_frechet(table, out, widths, known.known)
     network = extractor()
     sets = []
     for make in (lambda i: photo(170 + i, 165, seed=i), lambda i: decoded(out, i)):
@@ -210,3 +213,18 @@ def test_lines_of_an_unfinished_journal(tmp_path):
     journal.write_text('{"photo": "a"}\n{"pho')
     assert list(lines(journal)) == [{"photo": "a"}]
     assert journal.read_text() == '{"photo": "a"}\n'
+
+
+def test_memory_does_not_grow_with_the_photos(tmp_path, out):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for i in range(100):
+        photo(24, 20, seed=i).save(folder / f"{i:03}.png")
+    one = plan(folder, ("thumbnail",), (Point(60, in_bytes=True),), extractors=(extractor(),))
+    tracemalloc.start()
+    try:
+        used = [tracemalloc.get_traced_memory()[0] for _ in run(one, out)]
+    finally:
+        tracemalloc.stop()
+    assert len(used) == 100
+    assert max(used[80:]) < max(used[10:40]) + 100_000

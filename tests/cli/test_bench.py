@@ -4,9 +4,18 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from photos import photo
 from run import run
+
+from titokzip import zoo
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Keep statistics here and not in the user's cache."""
+    monkeypatch.setenv("TITOKZIP_REFERENCES", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -45,16 +54,27 @@ def bench(*words, **how):
 def test_imagenet_val_as_titok_evaluates_rfid_included(imagenet, inception, tmp_path):
     out = tmp_path / "out"
     words = ["--dataset", "imagenet-val", "--data-root", imagenet, "--resize", 256, "--crop", 256]
-    words += ["--budgets", "96,192", "--codecs", "webp,thumbnail", "--inception", inception]
+    words += [
+        "--truncate",
+        "--budgets",
+        "96,192",
+        "--codecs",
+        "webp,thumbnail",
+        "--inception",
+        inception,
+    ]
     words += ["--no-speed", "--out", out]
     shown = bench(*words)
     result = json.loads((out / "result.json").read_text())
-    assert result["schema"] == 1
-    assert result["dataset"]["protocol"] == "shorter side 256 bicubic, centre crop 256"
+    assert result["schema"] == 2
+    protocol = "shorter side 256 bicubic, centre crop 256, painted pixels truncated"
+    assert result["dataset"]["protocol"] == protocol
     assert result["dataset"]["protocol"] in " ".join(shown.stdout.split())
     assert len(result["broken"]) == 3
     assert "3 photos could not be read" in shown.stderr
-    assert "LPIPS not measured: give --alexnet" in shown.stderr
+    assert "LPIPS not measured: pip install torchmetrics, and give --alexnet" in shown.stderr
+    assert "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth" in shown.stderr
+    assert result["references"] == {"rfid": "this run"}
     assert len(result["networks"]["rfid"][0]) == 64
     ours = [row for row in result["summary"] if row["codec"] == "titokzip"]
     assert [row["fit"] for row in ours] == [3, 3]
@@ -69,7 +89,63 @@ def test_imagenet_val_as_titok_evaluates_rfid_included(imagenet, inception, tmp_
     other = bench(*words, "--limit", 2, code=2)
     assert "--fresh starts over" in other.stderr
     bench(*words, "--codecs", "thumbnail", "--budgets", "96", "--fresh")
-    assert json.loads((out / "result.json").read_text())["points"] == ["96B"]
+    fresh = json.loads((out / "result.json").read_text())
+    assert fresh["points"] == ["96B"]
+    assert fresh["references"] == {"rfid": "an earlier run"}
+    own = next(row for row in fresh["summary"] if row["codec"] == "titokzip")
+    assert own["rfid"] == pytest.approx(ours[0]["rfid"], rel=1e-9)
+
+
+@pytest.fixture
+def vivid(tmp_path):
+    """Copy the embedded model with another painter: the same tokens, painted a little brighter."""
+    card = zoo.find(zoo.DEFAULT)
+    model = zoo.load(card)
+    state = model.tokenizer.state_dict()
+    last = [key for key in state if key.startswith("painter") and key.endswith("bias")][-1]
+    state[last] += 0.05
+    path = tmp_path / "vivid.safetensors"
+    zoo.save(path, "vivid", model.tokenizer, model.prior, "none")
+    assert zoo.card(path).fingerprint == card.fingerprint
+    return path
+
+
+def test_two_painters_side_by_side_read_the_same_bytes(vivid, tmp_path):
+    photo(256, 200).save(tmp_path / "a.png")
+    words = ["--dataset", tmp_path / "a.png", "--out", tmp_path / "out", "--no-speed"]
+    words += ["-m", "xs", "-m", vivid, "--qualities", "30,50", "--codecs", "webp,thumbnail"]
+    shown = bench(*words, "--anchor", "titokzip xs")
+    assert "models xs, vivid" in " ".join(shown.stdout.split())
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert set(result["models"]) == {"titokzip xs", "titokzip vivid"}
+    assert result["bd_rate"]["anchor"] == "titokzip xs"
+    rows = result["rows"][0]["rows"]
+    for point in ("q30", "q50"):
+        one, other, *rivals = (row for row in rows if row["point"] == point)
+        assert (one["codec"], other["codec"]) == ("titokzip xs", "titokzip vivid")
+        files = [tmp_path / f"out/files/a.png.{point}.{name}.ttk" for name in ("xs", "vivid")]
+        assert files[0].read_bytes() == files[1].read_bytes()
+        assert one["bytes"] == other["bytes"] == files[0].stat().st_size
+        assert one["psnr"] != other["psnr"]
+        assert {row["budget"] for row in rivals} == {one["bytes"]}
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("<polyline") == 8  # four codecs, two measures
+    assert page.count('class="ours"') == 4
+    assert "&quot;titokzip vivid&quot;: [" in page
+
+
+def test_statistics_of_other_photos_can_be_given(imagenet, inception, tmp_path):
+    mean = [120.0, 120.0, 120.0]
+    np.savez(tmp_path / "given.npz", mu=mean, sigma=np.eye(3))
+    words = ["--dataset", "imagenet-val", "--data-root", imagenet, "--no-speed"]
+    words += ["--inception", inception, "--reference", tmp_path / "given.npz"]
+    words += ["--budgets", "96", "--codecs", "thumbnail", "--out", tmp_path / "out"]
+    shown = bench(*words)
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert all(row["fid"] > 0 and "rfid" not in row for row in result["summary"])
+    assert [len(sha) for sha in result["networks"]["fid"]] == [64, 64]
+    assert "rFID not measured: leave out --reference" in shown.stderr
+    assert result["references"] == {"fid": "given.npz"}
 
 
 def test_rivals_get_the_bytes_of_each_of_our_files(tmp_path):
@@ -109,7 +185,9 @@ def test_a_missing_network_is_one_line(tmp_path):
         (["--qualities", "500"], "1 to 100"),
         (["--budgets", "many"], "not numbers"),
         (["--codecs", "webp,gif"], "no rival named 'gif'"),
-        (["--anchor", "gif"], "no rival named 'gif'"),
+        (["--anchor", "gif"], "no codec named 'gif'"),
+        (["-m", "xs", "-m", "xs"], "two models of one name: xs, xs"),
+        (["--reference", "a.npz"], "--reference needs --inception"),
         (["--crop", "256"], "--crop needs --resize"),
         (["--resize", "100", "--crop", "256"], "larger than --resize"),
     ],

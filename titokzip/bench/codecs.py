@@ -1,25 +1,23 @@
-"""Our codec and its rivals behind one protocol: a picture and a number of bytes to a file.
+"""Every rival behind one protocol: a picture and numbers of bytes to files.
 
 At a few dozen bytes no classical codec fits a whole picture, so every rival shrinks it first: over
 scales, the finest quality whose file fits, and of those the best PSNR; Lanczos brings it back. Its
 decoder is told the size of the original for nothing, which its bytes do not pay for.
 """
 
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from importlib.util import find_spec
-from typing import Any, Protocol
+from functools import cache
+from typing import Protocol
 
 import numpy as np
-from PIL import Image, features
+from PIL import Image
 
-from titokzip.bench import floors
 from titokzip.bench.metrics import psnr
 
 SCALES = (1, 0.75, 0.5, 0.375, 0.25, 0.1875, 0.125, 0.09, 0.0625, 0.045, 0.032)
 Size = tuple[int, int]  # width, height
+Save = Callable[[int, int], bytes]  # a file of a scale at a level
 
 
 class ImageCodec(Protocol):
@@ -40,8 +38,8 @@ class ImageCodec(Protocol):
         """Library, version and settings, for the result."""
         ...
 
-    def encode(self, image: Image.Image, budget: int) -> bytes | None:
-        """Make the best file of at most `budget` bytes; None if none is that small."""
+    def encode(self, image: Image.Image, budgets: Sequence[int]) -> list[bytes | None]:
+        """Make the best file of at most so many bytes for each budget; None where none fits."""
         ...
 
     def decode(self, data: bytes, size: Size) -> Image.Image:
@@ -61,17 +59,28 @@ class Scaled:
     load: Callable[[bytes], Image.Image]
     least_bpp: float = 0.04  # of a shrunken picture, below which its lowest level does not come
 
-    def encode(self, image: Image.Image, budget: int) -> bytes | None:
-        """Search scales and levels for the best PSNR within `budget` bytes.
+    def encode(self, image: Image.Image, budgets: Sequence[int]) -> list[bytes | None]:
+        """Search scales and levels for the best PSNR within each budget.
 
-        PSNR rises with smaller scales and falls again; the search ends when it has fallen twice.
+        Budgets share what they try: the same scales, and mostly the same levels.
         """
+        small = list(_downscaled(image))
+
+        @cache
+        def save(scale: int, level: int) -> bytes:
+            return self.save(small[scale], level)
+
+        areas = [one.width * one.height for one in small]
+        return [self._best(image, areas, save, budget) for budget in budgets]
+
+    def _best(self, image: Image.Image, areas: list[int], save: Save, budget: int) -> bytes | None:
+        """PSNR rises with smaller scales and falls again; the search ends when it fell twice."""
         best: tuple[float, bytes] | None = None
         pixels, fallen = np.asarray(image), 0
-        for small in _downscaled(image):
-            if 8 * budget < self.least_bpp * small.width * small.height:
+        for scale, area in enumerate(areas):
+            if 8 * budget < self.least_bpp * area:
                 continue
-            data = self._finest(small, budget)
+            data = self._finest(save, scale, budget)
             if data is None:
                 continue
             found = psnr(pixels, np.asarray(self.decode(data, image.size)))
@@ -87,18 +96,42 @@ class Scaled:
         """Decode, and bring back to the size of the original with Lanczos."""
         return self.load(data).convert("RGB").resize(size, Image.Resampling.LANCZOS)
 
-    def _finest(self, image: Image.Image, budget: int) -> bytes | None:
+    def _finest(self, save: Save, scale: int, budget: int) -> bytes | None:
         """Find the highest level that fits, taking sizes to grow with it."""
         best, low, high = None, 0, self.levels - 1
         middle = 0
         while low <= high:
-            data = self.save(image, middle)
+            data = save(scale, middle)
             if len(data) <= budget:
                 best, low = data, middle + 1
             else:
                 high = middle - 1
             middle = (low + high) // 2
         return best
+
+
+@dataclass(frozen=True)
+class Best:
+    """A codec that can be used in several ways: for each picture the best of them, by PSNR."""
+
+    name: str
+    suffix: str
+    note: str
+    ways: tuple[Scaled, ...]
+
+    def encode(self, image: Image.Image, budgets: Sequence[int]) -> list[bytes | None]:
+        """Try all ways."""
+        pixels = np.asarray(image)
+
+        def quality(data: bytes) -> float:
+            return psnr(pixels, np.asarray(self.decode(data, image.size)))
+
+        made = zip(*(way.encode(image, budgets) for way in self.ways), strict=True)
+        return [max(filter(None, files), key=quality, default=None) for files in made]
+
+    def decode(self, data: bytes, size: Size) -> Image.Image:
+        """Decode as any of them does."""
+        return self.ways[0].decode(data, size)
 
 
 @dataclass(frozen=True)
@@ -111,107 +144,13 @@ class Floor:
     save: Callable[[Image.Image, int], bytes | None]
     load: Callable[[bytes, Size], Image.Image]
 
-    def encode(self, image: Image.Image, budget: int) -> bytes | None:
+    def encode(self, image: Image.Image, budgets: Sequence[int]) -> list[bytes | None]:
         """Fill the bytes as far as they go."""
-        return self.save(image, budget)
+        return [self.save(image, budget) for budget in budgets]
 
     def decode(self, data: bytes, size: Size) -> Image.Image:
         """Paint it at that size."""
         return self.load(data, size)
-
-
-def rivals() -> dict[str, ImageCodec]:
-    """Make every rival that this machine can run, by name."""
-    found: list[ImageCodec] = []
-    pillow = f"Pillow {_version('pillow')}"
-    for name, kind, suffix, feature, options, words in _PILLOW:
-        if features.check(feature):
-            note = f"{pillow}, {feature} {features.version(feature)}, {words}"
-            save = partial(_save, kind, options)
-            least = 0.0 if name == "jpeg2000" else Scaled.least_bpp  # it goes down to any rate
-            found.append(Scaled(name, suffix, note, 101, save, _load, least))
-    found += list(_jpeg_xl())
-    found.append(
-        Floor("thumbnail", ".thumb", "raw RGB cells, bicubic", floors.thumbnail, floors.enlarged)
-    )
-    found.append(
-        Floor("blurhash", ".blurhash", "own, by its formula", floors.blurhash, floors.unhashed)
-    )
-    return {codec.name: codec for codec in found}
-
-
-RIVALS = ("jpeg", "webp", "avif", "jpeg2000", "jxl", "thumbnail", "blurhash")
-
-
-def _jpeg_options(level: int) -> dict[str, Any]:
-    return {"quality": max(level, 1), "optimize": True, "progressive": True, "subsampling": 2}
-
-
-def _webp_options(level: int) -> dict[str, Any]:
-    return {"quality": level, "method": 6}
-
-
-def _avif_options(level: int) -> dict[str, Any]:
-    return {"quality": level, "speed": 6, "max_threads": 1}
-
-
-def _jpeg2000_options(level: int) -> dict[str, Any]:
-    ratio = 2 ** ((100 - level) / 10)  # to 1 from 1,024
-    return {
-        "quality_mode": "rates",
-        "quality_layers": [ratio],
-        "irreversible": True,
-        "no_jp2": True,
-    }
-
-
-_PILLOW: list[tuple[str, str, str, str, Callable[[int], dict[str, Any]], str]] = [
-    ("jpeg", "JPEG", ".jpg", "jpg", _jpeg_options, "4:2:0, optimised, progressive"),
-    ("webp", "WEBP", ".webp", "webp", _webp_options, "method 6"),
-    ("avif", "AVIF", ".avif", "avif", _avif_options, "speed 6"),
-    ("jpeg2000", "JPEG2000", ".j2k", "jpg_2000", _jpeg2000_options, "bare codestream, 9/7 wavelet"),
-]
-
-
-def _save(
-    kind: str, options: Callable[[int], dict[str, Any]], image: Image.Image, level: int
-) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options(level))
-    return file.getvalue()
-
-
-def _load(data: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(data))
-
-
-def _jpeg_xl() -> Iterator[ImageCodec]:
-    """JPEG XL by imagecodecs (BSD), or by pillow-jxl-plugin (GPL) where only that is installed."""
-    if find_spec("imagecodecs"):
-        note = f"imagecodecs {_version('imagecodecs')}, effort 7, distance 25 to 0.5"
-        yield Scaled("jxl", ".jxl", note, 101, _jxl_save, _jxl_load)
-    elif find_spec("pillow_jxl"):
-        import pillow_jxl  # noqa: F401  (registers with Pillow)
-
-        note = f"pillow-jxl-plugin {_version('pillow-jxl-plugin')}, effort 7"
-        save = partial(_save, "JXL", lambda level: {"quality": level, "lossless_jpeg": False})
-        yield Scaled("jxl", ".jxl", note, 101, save, _load)
-
-
-def _jxl_save(image: Image.Image, level: int) -> bytes:
-    import imagecodecs
-
-    distance = 25 * 0.02 ** (level / 100)
-    data = imagecodecs.jpegxl_encode(
-        np.asarray(image), distance=distance, effort=7, lossless=False, usecontainer=False
-    )
-    return bytes(data)
-
-
-def _jxl_load(data: bytes) -> Image.Image:
-    import imagecodecs
-
-    return Image.fromarray(imagecodecs.jpegxl_decode(data))
 
 
 def _downscaled(image: Image.Image) -> Iterator[Image.Image]:
@@ -221,9 +160,3 @@ def _downscaled(image: Image.Image) -> Iterator[Image.Image]:
         if size not in seen:
             seen.add(size)
             yield image.resize(size, Image.Resampling.LANCZOS)
-
-
-def _version(package: str) -> str:
-    from importlib.metadata import version
-
-    return version(package)

@@ -9,6 +9,7 @@ import random
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -63,10 +64,11 @@ PLACES = {
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is done to a photo before anything is measured."""
+    """What is done to a photo before anything is measured, and to what our codec paints."""
 
     resize: int | None = None  # shorter side in pixels, bicubic
     crop: int | None = None  # side of the centre square in pixels
+    truncate: bool = False  # what is painted to 8 bits, as TiTok's evaluator does; else rounded
 
     def apply(self, image: Image.Image) -> Image.Image:
         """Resize, then crop."""
@@ -82,7 +84,8 @@ class Protocol:
     def __str__(self) -> str:
         steps = [f"shorter side {self.resize} bicubic"] if self.resize else []
         steps += [f"centre crop {self.crop}"] if self.crop else []
-        return ", ".join(steps) or "full resolution"
+        steps = steps or ["full resolution"]
+        return ", ".join([*steps, "painted pixels truncated"] if self.truncate else steps)
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,18 @@ class Dataset:
         for item in self.items:
             size = item.path.stat().st_size if item.size < 0 else item.size
             hasher.update(f"{item.name} {size}\n".encode())
+        return hasher.hexdigest()
+
+    @cached_property
+    def contents(self) -> str:
+        """SHA-256 of all bytes of all photos, which takes as long as reading them."""
+        hasher = hashlib.sha256()
+        for item in self.items:
+            try:
+                data = item.read()
+            except OSError:
+                data = b""  # the run will name it as broken
+            hasher.update(f"{item.name} {len(data)}\n".encode() + data)
         return hasher.hexdigest()
 
 

@@ -4,12 +4,16 @@ Features are appended to a file as float32 while a run goes on, so that a run ca
 on, and 50,000 pictures take no memory. Sums are float64: in float32 the distance is wrong.
 """
 
+import os
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from titokzip.errors import ModelError
 
 Array = NDArray[np.float64]
 _CHUNK = 1024  # rows read at once
@@ -19,7 +23,7 @@ _CHUNK = 1024  # rows read at once
 class Statistics:
     """Mean [D] and covariance [D, D] of n features."""
 
-    count: int
+    count: int  # 0 where nobody says
     mean: Array
     covariance: Array
 
@@ -36,6 +40,37 @@ def statistics(chunks: Iterable[NDArray[np.floating]]) -> Statistics | None:
         return None
     mean = first / count
     return Statistics(count, mean, (second - count * np.outer(mean, mean)) / (count - 1))
+
+
+def save(path: Path, one: Statistics) -> None:
+    """Write statistics whole or not at all, with the names that pytorch-fid and ADM give them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, mu=one.mean, sigma=one.covariance, count=one.count)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: Path) -> Statistics:
+    """Read statistics from an .npz with `mu` [D] and `sigma` [D, D]; the inverse of `save`.
+
+    Raises:
+        ModelError: there are none in it.
+    """
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            mean, covariance = (file[key].astype(np.float64) for key in ("mu", "sigma"))
+            count = int(file["count"]) if "count" in file else 0
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{path}: no statistics (.npz with mu and sigma) in it") from error
+    if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
+        raise ModelError(f"{path}: mu {mean.shape} and sigma {covariance.shape} do not fit")
+    return Statistics(count, mean, covariance)
 
 
 def distance(one: Statistics, other: Statistics) -> float:

@@ -2,19 +2,24 @@
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from heapq import nlargest, nsmallest
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from titokzip import container
-from titokzip.bench.run import OURS, Line, Plan, file_of, lines
+from titokzip.bench.codecs import Size
+from titokzip.bench.plan import OURS, Plan, file_of
+from titokzip.bench.report import is_distance
+from titokzip.bench.run import Line, lines
 from titokzip.codec import Codec
 
 _EACH, _SIDE = 3, 640  # photos at either end; pixels of the longer side on the page
+
+Decoder = Callable[[bytes, Size], Image.Image]
 
 
 @dataclass(frozen=True)
@@ -27,28 +32,29 @@ class Shown:
     pictures: dict[str, tuple[str, str]]  # by codec: a data URI, and a caption
 
 
-def gallery(plan: Plan, codec: Codec, folder: Path) -> list[Shown]:
+def gallery(plan: Plan, folder: Path) -> list[Shown]:
     """Choose photos at the middle point, and decode their files again."""
     point = plan.points[len(plan.points) // 2].name
     kept = [one for one in lines(folder / "rows.jsonl") if one["photo"] in plan.kept]
     scored = [(score, line) for line in kept if (score := advantage(line, point)) is not None]
     return [
-        _shown(plan, codec, folder, line, point, word)
+        _shown(plan, folder, line, point, word)
         for word, chosen in chosen_of(scored, _EACH).items()
         for line in chosen
     ]
 
 
 def advantage(line: Line, point: str) -> float | None:
-    """How far ours is ahead of the best rival, by LPIPS, or else MS-SSIM, or else PSNR."""
+    """How far our first model is ahead of the best rival, by the most telling measure there is."""
     rows = [
         row for row in line.get("rows", []) if row["point"] == point and row["bytes"] is not None
     ]
-    for metric, sign in (("lpips", -1), ("ms_ssim", 1), ("psnr", 1)):
+    distances = [(key, -1) for key in (rows[0] if rows else ()) if is_distance(key)]
+    for metric, sign in (*distances, ("ms_ssim", 1), ("psnr", 1)):
         has = [(row["codec"], sign * row[metric]) for row in rows if row.get(metric) is not None]
-        own = [value for codec, value in has if codec == OURS]
+        own = [value for codec, value in has if codec.startswith(OURS)]
         if own:
-            others = [value for codec, value in has if codec != OURS]
+            others = [value for codec, value in has if not codec.startswith(OURS)]
             return float(own[0] - max(others, default=0.0))
     return None
 
@@ -63,19 +69,22 @@ def chosen_of(scored: Iterable[tuple[float, Line]], each: int) -> dict[str, list
     return {"best": [line for _, line in best], "worst": [line for _, line in worst]}
 
 
-def _shown(plan: Plan, codec: Codec, folder: Path, line: Line, point: str, word: str) -> Shown:
+def _shown(plan: Plan, folder: Path, line: Line, point: str, word: str) -> Shown:
     name, size = line["photo"], (line["width"], line["height"])
     item = next(item for item in plan.dataset.items if item.name == name)
     original = item.load(plan.dataset.protocol).image
     pictures = {"original": (_uri(original), f"{size[0]} x {size[1]} pixels")}
-    suffixes = {OURS: ".ttk"} | {rival.name: rival.suffix for rival in plan.rivals}
-    decoders: dict[str, Any] = {rival.name: rival.decode for rival in plan.rivals}
-    decoders[OURS] = lambda data, _: codec.paint(container.unpack(data))
+    decoders: dict[str, Decoder] = {rival.name: rival.decode for rival in plan.rivals}
+    decoders |= {own: partial(_painted, codec) for own, codec in plan.ours.items()}
     for row in line["rows"]:
         if row["point"] == point and row["bytes"] is not None:
-            data = file_of(folder, name, point, suffixes[row["codec"]]).read_bytes()
+            data = file_of(folder, name, point, plan.suffixes[row["codec"]]).read_bytes()
             pictures[row["codec"]] = _uri(decoders[row["codec"]](data, size)), _caption(row)
     return Shown(name, word, point, pictures)
+
+
+def _painted(codec: Codec, data: bytes, _: Size) -> Image.Image:
+    return codec.paint(container.unpack(data))
 
 
 def _caption(row: Line) -> str:

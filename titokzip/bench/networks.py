@@ -1,10 +1,11 @@
 """Metrics by networks, each from a file that the user names; nothing is ever downloaded.
 
 `--inception FILE` is NVIDIA's TorchScript inception-2015-12-05.pt, the weights of pytorch-fid: it
-resizes as TensorFlow 1 does, inside. `--features FILE` is any TorchScript module from uint8
-[B, 3, H, W] to features [B, D], whose Frechet distance bears its name, for it is not FID;
-`--perceptual FILE` any from two pictures [1, 3, H, W] in 0..1 to how far they are apart.
-`--alexnet` and `--vgg16` are torchvision's state dictionaries, for LPIPS and DISTS.
+resizes as TensorFlow 1 does, inside. `--reference FILE` has statistics of other photos, such as
+ADM's, to measure FID against. `--features FILE` is any TorchScript module from uint8 [B, 3, H, W]
+to features [B, D], whose Frechet distance bears its name, for it is not FID; `--perceptual FILE`
+any from two pictures [1, 3, H, W] in 0..1 to how far they are apart. `--alexnet` and `--vgg16` are
+torchvision's state dictionaries, for LPIPS and DISTS.
 """
 
 import hashlib
@@ -25,10 +26,13 @@ from titokzip.bench.perceptual import ALEXNET, VGG16, State, convolutions, dists
 from titokzip.errors import ModelError
 
 Features = NDArray[np.float32]
+_TORCH, _NVIDIA = "https://download.pytorch.org/models", "https://nvlabs-fi-cdn.nvidia.com"
 HOW_TO_GET = {
-    "rfid": "give --inception inception-2015-12-05.pt (the TorchScript file of NVIDIA's stylegan3)",
-    "lpips": "give --alexnet alexnet-owt-7be5be79.pth (torchvision's), and pip install lpips",
-    "dists": "give --vgg16 vgg16-397923af.pth (torchvision's), and pip install torchmetrics",
+    "rfid": "give --inception FILE, from"
+    f" {_NVIDIA}/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
+    "lpips": "pip install torchmetrics, and give --alexnet FILE, from"
+    f" {_TORCH}/alexnet-owt-7be5be79.pth",
+    "dists": f"pip install torchmetrics, and give --vgg16 FILE, from {_TORCH}/vgg16-397923af.pth",
 }
 
 
@@ -41,20 +45,31 @@ class Files:
     perceptual: Path | None = None
     alexnet: Path | None = None
     vgg16: Path | None = None
+    reference: Path | None = None  # no network: statistics to measure Inception's features against
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """Features whose Frechet distance is measured: rFID with Inception, else of its own name."""
+    """Features whose Frechet distance is measured: rFID with Inception, else of its own name.
+
+    Against statistics of other photos than those that were coded, it is FID.
+    """
 
     name: str
     sha256: str
     module: Callable[[Tensor], Tensor]
     patch: int | None = None  # side in pixels; None takes pictures whole
     device: str = "cpu"
+    reference: Path | None = None  # .npz with statistics to measure against
+
+    def patches(self, pixels: Pixels) -> int:
+        """Count the n whole patches that a picture is cut into; 1 where it is taken whole."""
+        height, width, _ = map(int, pixels.shape)
+        side = self.patch or max(height, width)
+        return max(1, (height // side) * (width // side))
 
     def __call__(self, pixels: Pixels) -> Features:
-        """Extract features [n, D] of a picture, or of the n whole patches it is cut into."""
+        """Extract features [n, D] of a picture, or of its patches."""
         whole = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
         side = self.patch
         if side is not None and min(whole.shape[1:]) >= side:
@@ -93,11 +108,13 @@ def extractors(files: Files, patch: int | None = None, device: str = "cpu") -> l
     module: Callable[[Tensor], Tensor]
     if files.inception is not None:
         module = _inception(_script(files.inception, device))
-        made.append(Extractor(f"{prefix}rfid", _sha256(files.inception), module, patch, device))
+        name = f"{prefix}rfid" if files.reference is None else "fid"
+        reference = files.reference
+        made.append(Extractor(name, sha256(files.inception), module, patch, device, reference))
     if files.features is not None:
         name = f"{prefix}fd-{files.features.stem}"
         module = _script(files.features, device)
-        made.append(Extractor(name, _sha256(files.features), module, patch, device))
+        made.append(Extractor(name, sha256(files.features), module, patch, device))
     return made
 
 
@@ -111,17 +128,17 @@ def distances(files: Files, device: str = "cpu") -> list[Distance]:
     if files.perceptual is not None:
         name = f"pd-{files.perceptual.stem}"
         script = _script(files.perceptual, device)
-        made.append(Distance(name, (_sha256(files.perceptual),), script, device))
+        made.append(Distance(name, (sha256(files.perceptual),), script, device))
     if files.alexnet is not None:
-        heads = _beside("lpips", "weights/v0.1/alex.pth")
+        heads = _beside("torchmetrics", "functional/image/lpips_models/alex.pth")
         trunk = convolutions(_state(files.alexnet, device), ALEXNET)
         weights = [v for _, v in sorted(_state(heads, device).items())]
-        files_of = (_sha256(files.alexnet), _sha256(heads))
+        files_of = (sha256(files.alexnet), sha256(heads))
         made.append(Distance("lpips", files_of, lambda x, y: lpips(trunk, weights, x, y), device))
     if files.vgg16 is not None:
         mix = _beside("torchmetrics", "functional/image/dists_models/weights.pt")
         blocks, state = convolutions(_state(files.vgg16, device), VGG16), _state(mix, device)
-        files_of = (_sha256(files.vgg16), _sha256(mix))
+        files_of = (sha256(files.vgg16), sha256(mix))
         made.append(Distance("dists", files_of, lambda x, y: dists(blocks, state, x, y), device))
     return made
 
@@ -160,7 +177,12 @@ def _beside(package: str, inside: str) -> Path:
     return Path(spec.submodule_search_locations[0]) / inside
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Hash a file.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,21 +8,28 @@ import math
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
+from itertools import cycle
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from titokzip.bench import published
 from titokzip.bench.gallery import Shown
+from titokzip.bench.plan import OURS
 from titokzip.bench.table import columns, footnotes, name, shown, title
 
 Line = dict[str, Any]
+OUR_COLOURS = ("#d6336c", "#0b7285", "#862e9c", "#364fc7")
 COLOURS = {
-    "titokzip": "#d6336c", "jpeg": "#868e96", "webp": "#1c7ed6", "avif": "#e8590c",
-    "jpeg2000": "#7048e8", "jxl": "#2b8a3e", "thumbnail": "#a08060", "blurhash": "#c0a000",
+    "jpeg": "#868e96", "webp": "#1c7ed6", "avif": "#e8590c",
+    "jpeg2000": "#7048e8", "jxl": "#2b8a3e", "heic": "#5c940d", "thumbnail": "#a08060",
+    "blurhash": "#c0a000",
 }  # fmt: skip
 _WIDTH, _HEIGHT, _MARGIN = 520, 330, 46
 _CURVES = ("psnr", "ms_ssim", "lpips", "dists")
+_PROVENANCE = (
+    "dataset", "models", "codecs", "networks", "references", "environment", "throughput", "broken",
+)  # fmt: skip
 _NOT_CURVES = ("bytes", "header", "bpp")
 
 
@@ -62,17 +69,28 @@ def curve(table: Sequence[Line], key: str) -> str:
             parts.append(f'<path class="grid" d="M{at:.1f} 28V{_HEIGHT - _MARGIN}"/>')
             parts.append(f'<text x="{at:.1f}" y="{_HEIGHT - 26}" class="below">{bpp:g}</text>')
     parts.append(f'<text x="{_WIDTH // 2}" y="{_HEIGHT - 6}" class="below">bits per pixel</text>')
-    for codec in dict.fromkeys(row["codec"] for row in rows):
+    for codec, colour in colours(table).items():
         own = sorted((r for r in rows if r["codec"] == codec), key=lambda row: float(row["bpp"]))
-        parts.append(_line(codec, [(x(math.log2(r["bpp"])), y(r[key]), r) for r in own]))
+        points = [(x(math.log2(r["bpp"])), y(r[key]), r) for r in own]
+        parts += [_line(codec, colour, points)] if points else []
     box = f'viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(name(key))}"'
     return f"<svg {box}>{''.join(parts)}</svg>"
 
 
-def _line(codec: str, points: Sequence[tuple[float, float, Line]]) -> str:
-    colour = COLOURS.get(codec, "#000")
+def colours(table: Sequence[Line]) -> dict[str, str]:
+    """Give every codec of a table its colour, in the table's order."""
+    codecs = dict.fromkeys(row["codec"] for row in table)
+    ours = dict(zip(filter(_is_ours, codecs), cycle(OUR_COLOURS), strict=False))
+    return {codec: ours.get(codec) or COLOURS.get(codec, "#000") for codec in codecs}
+
+
+def _is_ours(codec: str) -> bool:
+    return codec.startswith(OURS)
+
+
+def _line(codec: str, colour: str, points: Sequence[tuple[float, float, Line]]) -> str:
     whole = [f"{x:.1f},{y:.1f}" for x, y, row in points if row["fit"] == row["photos"]]
-    width = 3 if codec == "titokzip" else 1.8
+    width = 3 if _is_ours(codec) else 1.8
     parts = [f'<polyline points="{" ".join(whole)}" stroke="{colour}" stroke-width="{width}"/>']
     for x, y, row in points:
         fill = colour if row["fit"] == row["photos"] else "none"
@@ -115,9 +133,9 @@ def _facts(result: Line) -> str:
 
 
 def _legend(result: Line) -> str:
-    codecs = dict.fromkeys(row["codec"] for row in result["summary"])
     dot = '<span class="key"><i style="background:{}"></i>{}</span>'
-    return "".join(dot.format(COLOURS.get(codec, "#000"), escape(codec)) for codec in codecs)
+    named = colours(result["summary"]).items()
+    return "".join(dot.format(colour, escape(codec)) for codec, colour in named)
 
 
 def _table(result: Line) -> str:
@@ -127,7 +145,7 @@ def _table(result: Line) -> str:
     for row in result["summary"]:
         cells = [row["point"], row["codec"], f"{row['fit']}/{row['photos']}"]
         cells += [shown(row, key) for key in keys]
-        body.append((row["codec"] == "titokzip", cells))
+        body.append((_is_ours(row["codec"]), cells))
     return _rows(head, body)
 
 
@@ -166,5 +184,4 @@ def _published() -> str:
 
 
 def _provenance(result: Line) -> Line:
-    keys = ("dataset", "model", "codecs", "networks", "environment", "throughput", "broken")
-    return {key: result[key] for key in keys}
+    return {key: result[key] for key in _PROVENANCE}

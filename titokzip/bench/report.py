@@ -5,7 +5,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,9 +13,10 @@ from typing import Any
 
 from titokzip import __version__
 from titokzip.bench import frechet
+from titokzip.bench.frechet import Statistics
 from titokzip.bench.metrics import bd_rate
 
-SCHEMA = 1
+SCHEMA = 2
 Line = dict[str, Any]
 _FACTS = {"codec", "point", "budget", "tiles", "tokens"}
 _PACKAGES = ("torch", "numpy", "pillow", "constriction", "imagecodecs", "scikit-image")
@@ -63,27 +64,37 @@ def summary(lines: Iterable[Line]) -> list[Line]:
 def bd_rates(table: list[Line], anchor: str) -> Line:
     """Compare every codec's average curve with the anchor's: percent of bits at equal quality.
 
-    Only points at which a codec could do every photo count; None where too few are left.
+    Only points at which a codec could do every photo count; None where too few are left. Of a
+    perceptual distance less is better.
     """
     found: Line = {}
+    keys = dict.fromkeys(key for row in table for key in row)
+    signs = {"psnr": 1, "ms_ssim": 1} | {key: -1 for key in keys if is_distance(key)}
     for codec in dict.fromkeys(row["codec"] for row in table):
         curves = [_curve(table, anchor), _curve(table, codec)]
         found[codec] = {
-            metric: bd_rate(*([(row["bpp"], row[metric]) for row in c] for c in curves))
-            for metric in ("psnr", "ms_ssim")
+            metric: bd_rate(*([(row["bpp"], sign * row[metric]) for row in c] for c in curves))
+            for metric, sign in signs.items()
             if all(metric in row for c in curves for row in c)
         }
     return found
+
+
+def is_distance(key: str) -> bool:
+    """Tell whether a measure is a perceptual distance between two pictures."""
+    return key in ("lpips", "dists") or key.startswith("pd-")
 
 
 def _curve(table: list[Line], codec: str) -> list[Line]:
     return [row for row in table if row["codec"] == codec and row["fit"] == row["photos"]]
 
 
-def add_frechet(table: list[Line], folder: Path, widths: dict[str, int]) -> None:
-    """Add the Frechet distances to the table, from features [n, D] on disk."""
+def add_frechet(
+    table: list[Line], folder: Path, widths: Mapping[str, int], known: Mapping[str, Statistics]
+) -> None:
+    """Add the Frechet distances to what is known of the originals, from features [n, D] on disk."""
     for name, width in widths.items():
-        reference = frechet.Store(folder / "features" / name / "reference.f32", width).statistics()
+        reference = known.get(name)
         for row in table:
             path = folder / "features" / name / f"{row['codec']}.{row['point']}.f32"
             own = frechet.Store(path, width).statistics() if row["fit"] else None

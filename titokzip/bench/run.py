@@ -1,6 +1,6 @@
 """Go through the photos of a data set, and write a line of results for each.
 
-Photos are read ahead and rivals are searched in threads, while our codec takes batches on the
+Photos are read ahead and rivals are searched in threads, while our models take batches on the
 calling one. A photo's line is written when all about it is known, so a run that was killed goes on
 at the photos that have none; nothing is held but what is under way.
 """
@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,70 +17,29 @@ import numpy as np
 from PIL import Image
 
 from titokzip import container
-from titokzip.bench.codecs import ImageCodec
-from titokzip.bench.datasets import Dataset, Item
+from titokzip.bench.datasets import Item
 from titokzip.bench.frechet import Stores
-from titokzip.bench.metrics import ms_ssim, psnr
-from titokzip.bench.networks import Distance, Extractor, Features
-from titokzip.codec import Codec
-from titokzip.errors import PictureError, TitokzipError
+from titokzip.bench.metrics import Pixels, ms_ssim, psnr
+from titokzip.bench.networks import Extractor, Features
+from titokzip.bench.plan import Plan, Point, file_of
+from titokzip.errors import ModelError, PictureError
 from titokzip.pictures import Picture
 from titokzip.prefetch import ahead
-from titokzip.rate import Rate
 
-OURS = "titokzip"
-KEPT = 1000  # photos whose files stay, and whose rows are in the result
 LOSSLESS = 100.0  # dB written for a picture that came back as it was
 Line = dict[str, Any]  # one photo's results
 A = TypeVar("A")
-B = TypeVar("B")
-
-
-@dataclass(frozen=True)
-class Point:
-    """An operating point: a quality of ours, whose bytes rivals get, or bytes for everybody."""
-
-    value: float
-    in_bytes: bool = False
-
-    @property
-    def name(self) -> str:
-        """Name it, as q50 or 96B."""
-        return f"{self.value:g}B" if self.in_bytes else f"q{self.value:g}"
-
-    @property
-    def rate(self) -> Rate:
-        """What our codec is asked for."""
-        return Rate(max_bytes=int(self.value)) if self.in_bytes else Rate(quality=self.value)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is measured, of which photos, by which codecs."""
-
-    dataset: Dataset
-    points: tuple[Point, ...]
-    rivals: tuple[ImageCodec, ...]
-    distances: tuple[Distance, ...] = ()
-    extractors: tuple[Extractor, ...] = ()
-    workers: int = 2
-
-    @cached_property
-    def kept(self) -> frozenset[str]:
-        """Photos whose files stay on disk: the first ones of a huge data set."""
-        return frozenset(item.name for item in self.dataset.items[:KEPT])
 
 
 @dataclass(frozen=True)
 class Coded:
-    """A photo after our codec: for each point the file and what it decodes to, or why not."""
+    """A photo after our models: by model and point the file and what it decodes to, if any."""
 
     photo: Picture
-    files: list[bytes | TitokzipError]
-    decoded: list[Image.Image | None]
+    files: dict[tuple[str, Point], tuple[bytes, Image.Image] | None]
 
 
-def run(plan: Plan, codec: Codec, folder: Path) -> Iterator[Line]:
+def run(plan: Plan, folder: Path) -> Iterator[Line]:
     """Measure the photos that have no line yet; yield every line, old ones first."""
     journal = folder / "rows.jsonl"
     done: set[str] = set()
@@ -94,7 +52,7 @@ def run(plan: Plan, codec: Codec, folder: Path) -> Iterator[Line]:
     stores = Stores(folder / "features", counts)
     todo = (item for item in plan.dataset.items if item.name not in done)
     with ThreadPoolExecutor(plan.workers) as pool, journal.open("ab") as file:
-        for line, features in _measured(plan, codec, folder, todo, pool):
+        for line, features in _measured(plan, folder, todo, pool):
             stores.append(features)
             file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
             file.flush()
@@ -117,7 +75,7 @@ def lines(journal: Path) -> Iterator[Line]:
 
 
 def _measured(
-    plan: Plan, codec: Codec, folder: Path, todo: Iterable[Item], pool: ThreadPoolExecutor
+    plan: Plan, folder: Path, todo: Iterable[Item], pool: ThreadPoolExecutor
 ) -> Iterator[tuple[Line, dict[tuple[str, str], Features]]]:
     def load(item: Item) -> tuple[Item, Picture | Exception]:
         try:
@@ -128,7 +86,7 @@ def _measured(
     waiting: deque[Future[tuple[Line, dict[tuple[str, str], Features]]]] = deque()
     for group in _groups(ahead(pool, load, todo, 2 * plan.workers), plan.workers):
         photos = [photo for _, photo in group if isinstance(photo, Picture)]
-        coded = iter(_coded(codec, photos, plan.points))
+        coded = iter(_coded(plan, photos))
         for item, photo in group:
             if isinstance(photo, Picture):
                 waiting.append(pool.submit(measure, plan, folder, item.name, next(coded)))
@@ -144,16 +102,17 @@ def _broken(name: str, error: Exception) -> tuple[Line, dict[tuple[str, str], Fe
     return {"photo": name, "broken": str(error)}, {}
 
 
-def _coded(codec: Codec, photos: list[Picture], points: Iterable[Point]) -> list[Coded]:
-    """Compress and decompress photos at every point, tiles batched across photos."""
-    coded = [Coded(photo, [], []) for photo in photos]
-    for point in points:
-        files = list(codec.compress_all(photos, point.rate))
-        whole = [container.unpack(data) for data in files if isinstance(data, bytes)]
-        painted = codec.paint_all([(c.header, codec.read(c)) for c in whole])
-        for one, data in zip(coded, files, strict=True):
-            one.files.append(data)
-            one.decoded.append(next(painted) if isinstance(data, bytes) else None)
+def _coded(plan: Plan, photos: list[Picture]) -> list[Coded]:
+    """Compress and decompress photos by every model at every point, tiles batched across photos."""
+    coded = [Coded(photo, {}) for photo in photos]
+    for name, codec in plan.ours.items():
+        for point in plan.points:
+            files = list(codec.compress_all(photos, point.rate))
+            whole = [container.unpack(data) for data in files if isinstance(data, bytes)]
+            painted = codec.paint_all([(c.header, codec.read(c)) for c in whole])
+            for one, data in zip(coded, files, strict=True):
+                made = (data, next(painted)) if isinstance(data, bytes) else None
+                one.files[name, point] = made
     return coded
 
 
@@ -164,7 +123,10 @@ def measure(
     image = coded.photo.image
     original = np.asarray(image)
     rows: list[Line] = []
-    features = {(e.name, "reference"): e(original) for e in plan.extractors}
+    features = {
+        (e.name, "reference"): e(original) for e in plan.extractors if e.name not in plan.references
+    }
+    shapes = {e.name: _shape(plan, e, original, features) for e in plan.extractors}
 
     def add(row: Line, decoded: Image.Image | None) -> None:
         pixels = None if decoded is None else np.asarray(decoded.convert("RGB"))
@@ -173,47 +135,59 @@ def measure(
             row |= {"ms_ssim": ms_ssim(original, pixels)}
             row |= {d.name: d(original, pixels) for d in plan.distances}
         rows.append(row)
-        for extractor in plan.extractors:
-            empty = np.full_like(features[extractor.name, "reference"], np.nan)
-            key = extractor.name, f"{row['codec']}.{row['point']}"
-            features[key] = empty if pixels is None else extractor(pixels)
+        for e in plan.extractors:
+            found = np.full(shapes[e.name], np.nan) if pixels is None else e(pixels)
+            if found.shape != shapes[e.name]:
+                raise ModelError(f"{e.name}: {found.shape} features, not {shapes[e.name]}")
+            features[e.name, f"{row['codec']}.{row['point']}"] = found
 
-    for point, data, decoded in zip(plan.points, coded.files, coded.decoded, strict=True):
-        own = data if isinstance(data, bytes) else None
-        row: Line = {"codec": OURS, "point": point.name} | _stored(
-            plan, folder, name, point, ".ttk", own
-        )[0]
-        if own is not None:
-            contents = container.unpack(own)
-            row |= {"header": len(own) - sum(map(len, contents.payloads))}
-            row |= {"tiles": contents.header.grid.tiles, "tokens": contents.header.tokens}
-        add(_with_bpp(row, image), decoded)
-        budget = int(point.value) if point.in_bytes else len(own or b"")
+    budgets = [_budget(plan, coded, point) for point in plan.points]
+    made = {rival.name: rival.encode(image, budgets) for rival in plan.rivals}
+    for i, point in enumerate(plan.points):
+        for own in plan.ours:
+            data, decoded = coded.files[own, point] or (None, None)
+            facts, _ = _stored(plan, folder, name, point, own, data)
+            row: Line = {"codec": own, "point": point.name} | facts
+            if data is not None:
+                contents = container.unpack(data)
+                row |= {"header": len(data) - sum(map(len, contents.payloads))}
+                row |= {"tiles": contents.header.grid.tiles, "tokens": contents.header.tokens}
+            add(_with_bpp(row, image), decoded)
         for rival in plan.rivals:
-            made = rival.encode(image, budget)
-            facts, read = _stored(plan, folder, name, point, rival.suffix, made)
-            row = {"codec": rival.name, "point": point.name, "budget": budget} | facts
+            facts, read = _stored(plan, folder, name, point, rival.name, made[rival.name][i])
+            row = {"codec": rival.name, "point": point.name, "budget": budgets[i]} | facts
             add(_with_bpp(row, image), None if read is None else rival.decode(read, image.size))
     line: Line = {"photo": name, "width": image.width, "height": image.height, "rows": rows}
     if plan.extractors:
-        line["features"] = {
-            e.name: list(features[e.name, "reference"].shape) for e in plan.extractors
-        }
+        line["features"] = {key: list(shape) for key, shape in shapes.items()}
     return line, features
 
 
-def file_of(folder: Path, photo: str, point: str, suffix: str) -> Path:
-    """Name the file of a photo at a point."""
-    return folder / "files" / f"{photo}.{point}{suffix}"
+def _budget(plan: Plan, coded: Coded, point: Point) -> int:
+    """Bytes that rivals get: those of the point, or of our first model's file."""
+    if point.in_bytes:
+        return int(point.value)
+    first = coded.files[next(iter(plan.ours)), point]
+    return len(first[0]) if first else 0
+
+
+def _shape(
+    plan: Plan, one: Extractor, original: Pixels, features: dict[tuple[str, str], Features]
+) -> tuple[int, ...]:
+    """Tell the shape [n, D] of the features that every codec's version of a photo has."""
+    known = plan.references.get(one.name)
+    if known is None:
+        return features[one.name, "reference"].shape
+    return one.patches(original), len(known.mean)
 
 
 def _stored(
-    plan: Plan, folder: Path, name: str, point: Point, suffix: str, data: bytes | None
+    plan: Plan, folder: Path, name: str, point: Point, codec: str, data: bytes | None
 ) -> tuple[Line, bytes | None]:
     """Write a file, count its bytes on disk and read it back."""
     if data is None:
         return {"bytes": None}, None
-    path = file_of(folder, name, point.name, suffix)
+    path = file_of(folder, name, point.name, plan.suffixes[codec])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     size, read = path.stat().st_size, path.read_bytes()

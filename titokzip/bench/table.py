@@ -7,15 +7,18 @@ if TYPE_CHECKING:
 
 Line = dict[str, Any]
 _DIGITS = {"bytes": 0, "header": 0, "bpp": 4, "psnr": 2, "ms_ssim": 4, "lpips": 3, "dists": 3}
-_NAMES = {"header": "of it header", "psnr": "PSNR dB", "ms_ssim": "MS-SSIM", "rfid": "rFID"}
+_NAMES = {
+    "header": "of it header", "psnr": "PSNR dB", "ms_ssim": "MS-SSIM", "rfid": "rFID", "fid": "FID",
+}  # fmt: skip
 _FIRST = ("point", "codec", "photos", "fit")
 
 
 def title(result: Line) -> str:
     """Name what was measured, and under which protocol."""
     data = result["dataset"]
-    model = result["model"]["name"]
-    return f"{data['name']}, {data['photos']} photos, {data['protocol']}; model {model}"
+    models = [model["name"] for model in result["models"].values()]
+    word = f"model{'s' * (len(models) > 1)} {', '.join(models)}"
+    return f"{data['name']}, {data['photos']} photos, {data['protocol']}; {word}"
 
 
 def columns(result: Line) -> list[str]:
@@ -71,13 +74,13 @@ def footnotes(result: Line) -> list[str]:
         parts = [f"{name(k)} {v:+.1f} %" for k, v in found.items() if v is not None]
         if parts and codec != rates["anchor"]:
             notes.append(f"BD-rate of {codec} against {rates['anchor']}: {', '.join(parts)}")
-    speed = result["throughput"]
-    if speed:
-        best = speed["best"]
-        notes.append(
-            f"{best['encode']['pictures_per_second']:.1f} pictures/s encoded,"
-            f" {best['decode']['pictures_per_second']:.1f} decoded"
-            f" ({speed['rate']}, batch {speed['best_batch']})"
-        )
+    for codec, speed in (result["throughput"] or {}).items():
+        if speed:
+            notes.append(
+                f"{codec}: {speed['best']['encode']['pictures_per_second']:.1f} pictures/s encoded,"
+                f" {speed['best']['decode']['pictures_per_second']:.1f} decoded"
+                f" ({speed['rate']}, batch {speed['best_batch']}),"
+                f" {speed['outside_networks']:.1%} of the time outside the networks"
+            )
     notes += [f"{name(key)} not measured: {how}" for key, how in result["not_measured"].items()]
     return notes

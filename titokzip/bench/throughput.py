@@ -3,6 +3,7 @@
 Every time is of one picture after warm-up, the device synchronised at the end of each stage.
 """
 
+import json
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from titokzip import container, pictures, tiling
 from titokzip.bench.datasets import Dataset
 from titokzip.codec import Codec
-from titokzip.errors import TitokzipError
+from titokzip.errors import ModelError, TitokzipError
 from titokzip.pictures import Picture
 from titokzip.rate import Rate
 from titokzip.tiling import Grid, Tiles
@@ -28,7 +29,16 @@ BATCHES = {"cpu": (1, 16), "mps": (1, 16, 64), "cuda": (1, 16, 64, 256)}  # tile
 _PHOTOS = 4
 _ROUNDS, _ENOUGH = (2, 24), 4.0  # timed rounds of a batch at the least and most; seconds of them
 _PEAK_SIDE = 1024
-_START = "from titokzip.codec import Codec; Codec.load({!r}, {!r})"
+_NETWORK = ("tokenize", "network and join")
+_ALONE = """
+import sys
+from titokzip.codec import Codec
+codec = Codec.load({!r}, {!r})
+print(flush=True)
+from titokzip.bench.throughput import there_and_back
+print(there_and_back(codec, sys.stdin.buffer.read()))
+"""
+Stages = dict[str, dict[str, float]]  # seconds by direction and stage
 
 
 def measure(codec: Codec, model: str, dataset: Dataset, rate: Rate) -> dict[str, Any] | None:
@@ -40,8 +50,9 @@ def measure(codec: Codec, model: str, dataset: Dataset, rate: Rate) -> dict[str,
     batches = {
         batch: _at(replace(codec, batch=batch), files, quality) for batch in BATCHES[codec.device]
     }
-    best = max(batches, key=lambda batch: batches[batch]["encode"]["pictures_per_second"])
+    best = min(batches, key=lambda batch: _seconds(batches[batch]))
     peak = matmul_peak(codec.device)
+    start, memory = alone(model, codec.device, files[0])
     return {
         "rate": f"quality {quality.quality:g}" if quality.quality else "default quality",
         "photos": len(files),
@@ -50,8 +61,9 @@ def measure(codec: Codec, model: str, dataset: Dataset, rate: Rate) -> dict[str,
         "best": batches[best],
         "matmul_peak_gflops": peak / 1e9,
         "matmul_share": network_share(codec, peak, 16 if codec.device == "cpu" else 64),
-        "peak_memory_mb": _memory(codec.device),
-        "start_seconds": _start(model, codec.device),
+        "outside_networks": 1 - _seconds(batches[best], _NETWORK) / _seconds(batches[best]),
+        "peak_memory_mb": memory,
+        "start_seconds": start,
     }
 
 
@@ -93,7 +105,7 @@ def _png(item: Any, dataset: Dataset) -> bytes | None:
 def _at(codec: Codec, files: list[bytes], rate: Rate) -> dict[str, Any]:
     """Time both directions; at a batch of 1, one picture at a time, else all of them together."""
     group = 1 if codec.batch == 1 else len(files)
-    rounds: list[dict[str, float]] = []
+    rounds: list[Stages] = []
     pixels, spent = 0, 0.0
     turns = cycle(files)
     _round(codec, list(islice(turns, group)), rate)  # the warm-up
@@ -101,20 +113,18 @@ def _at(codec: Codec, files: list[bytes], rate: Rate) -> dict[str, Any]:
         seconds, pixels_now = _round(codec, list(islice(turns, group)), rate)
         rounds.append(seconds)
         pixels += pixels_now
-        spent += sum(seconds.values())
+        spent += sum(sum(stages.values()) for stages in seconds.values())
     return {
-        direction: _figures([{k: r[k] / group for k in keys} for r in rounds], pixels / group)
-        for direction, keys in _STAGES.items()
+        direction: _figures(
+            [{stage: s / group for stage, s in one[direction].items()} for one in rounds],
+            pixels / group,
+        )
+        for direction in rounds[0]
     }
 
 
-_STAGES = {
-    "encode": ("load", "tile", "tokenize", "entropy and container"),
-    "decode": ("unpack and entropy", "network and join"),
-}
-
-
-def _round(codec: Codec, files: list[bytes], rate: Rate) -> tuple[dict[str, float], int]:
+def _round(codec: Codec, files: list[bytes], rate: Rate) -> tuple[Stages, int]:
+    """Compress and decompress files once; seconds, and pixels."""
     device = codec.device
     photos, load = _timed(lambda: [pictures.read(BytesIO(f)) for f in files], device)
     grids = [rate.grid(*p.image.size) for p in photos]
@@ -126,12 +136,15 @@ def _round(codec: Codec, files: list[bytes], rate: Rate) -> tuple[dict[str, floa
     data, write = _timed(
         lambda: [codec.write(p, g, t) for p, g, t in zip(photos, grids, own, strict=True)], device
     )
-    read, unpack = _timed(lambda: [_read(codec, d) for d in data], device)
+    contents, unpack = _timed(lambda: [container.unpack(d) for d in data], device)
+    _, pack = _timed(lambda: [container.pack(c.header, c.payloads) for c in contents], device)
+    read, entropy = _timed(lambda: [(c.header, codec.read(c)) for c in contents], device)
     _, paint = _timed(lambda: list(codec.paint_all(read)), device)
-    seconds = dict(
-        zip(sum(_STAGES.values(), ()), (load, tile, tokenize, write, unpack, paint), strict=True)
-    )
-    return seconds, sum(p.image.width * p.image.height for p in photos)
+    encode = {"load": load, "tile": tile, "tokenize": tokenize}
+    encode |= {"entropy": max(write - pack, 0), "container": pack}  # `write` does both
+    decode = {"container": unpack, "entropy": entropy, "network and join": paint}
+    pixels = sum(p.image.width * p.image.height for p in photos)
+    return {"encode": encode, "decode": decode}, pixels
 
 
 def _cut(codec: Codec, picture: Picture, grid: Grid) -> list[Tiles]:
@@ -141,9 +154,10 @@ def _cut(codec: Codec, picture: Picture, grid: Grid) -> list[Tiles]:
     return list(tiling.split(np.asarray(image), size, tokenizer.overlap))
 
 
-def _read(codec: Codec, data: bytes) -> tuple[container.Header, Any]:
-    contents = container.unpack(data)
-    return contents.header, codec.read(contents)
+def _seconds(figures: dict[str, Any], only: tuple[str, ...] | None = None) -> float:
+    """Sum up the stages of both directions, or some of them."""
+    stages = [stage for direction in figures.values() for stage in direction["stages"].items()]
+    return float(sum(seconds for name, seconds in stages if only is None or name in only))
 
 
 def _figures(rounds: list[dict[str, float]], pixels: float) -> dict[str, Any]:
@@ -165,7 +179,36 @@ def _timed(function: Callable[[], Any], device: str) -> tuple[Any, float]:
     value = function()
     if device == "cuda":
         torch.cuda.synchronize()
+    elif device == "mps":
+        torch.mps.synchronize()
     return value, time.perf_counter() - begun
+
+
+def alone(model: str, device: str, file: bytes) -> tuple[float, float | None]:
+    """Code one picture in a new process: seconds until the model is ready, and peak megabytes.
+
+    Raises:
+        ModelError: the process failed.
+    """
+    command = [sys.executable, "-c", _ALONE.format(model, device)]
+    begun = time.perf_counter()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        ready = time.perf_counter() - begun
+        said, _ = process.communicate(file)
+    if process.returncode:
+        code = process.returncode
+        raise ModelError(
+            f"coding one picture by itself ended with {code}; --no-speed leaves it out"
+        )
+    return ready, json.loads(said)
+
+
+def there_and_back(codec: Codec, file: bytes) -> str:
+    """Compress and decompress a picture; peak megabytes as JSON."""
+    codec.decompress(codec.compress(pictures.read(BytesIO(file)).image))
+    return json.dumps(_memory(codec.device))
 
 
 def _memory(device: str) -> float | None:
@@ -178,11 +221,3 @@ def _memory(device: str) -> float | None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-
-
-def _start(model: str, device: str) -> float:
-    """Seconds from nothing to a model ready to compress, in a new process."""
-    begun = time.perf_counter()
-    code = _START.format(model, device)
-    subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
-    return time.perf_counter() - begun

@@ -11,7 +11,7 @@ import click
 
 MISSING = 3
 QUALITIES, BUDGETS = "30,50,65,80", "48,96,192,400"
-_NETWORKS = ("inception", "features", "perceptual", "alexnet", "vgg16")
+_FILES = ("inception", "features", "perceptual", "alexnet", "vgg16", "reference")
 _path = click.Path(path_type=Path)
 
 
@@ -50,6 +50,7 @@ class Numbers(click.ParamType[Any]):
 @click.option("--seed", type=int, default=0, show_default=True, help="Of that draw.")
 @click.option("--resize", type=click.IntRange(1), help="Resize the shorter side to this, bicubic.")
 @click.option("--crop", type=click.IntRange(1), help="Crop the centre square of this side.")
+@click.option("--truncate", is_flag=True, help="Cut what we paint to 8 bits, as TiTok evaluates.")
 @click.option(
     "--qualities",
     type=Numbers(),
@@ -60,8 +61,18 @@ class Numbers(click.ParamType[Any]):
 @click.option(
     "--anchor", default="webp", show_default=True, help="Codec that BD-rates are against."
 )
-@click.option("-m", "--model", default=None, metavar="NAME", help="Name of a model, or its file.")
+@click.option(
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    help="Name of a model, or its file; again for another beside it.",
+)
 @click.option("--inception", type=_path, help="TorchScript inception-2015-12-05.pt, for rFID.")
+@click.option(
+    "--reference", type=_path, help="Statistics (.npz) to measure FID against, such as ADM's."
+)
 @click.option("--features", type=_path, help="TorchScript of another network, for its distance.")
 @click.option("--perceptual", type=_path, help="TorchScript of a perceptual distance.")
 @click.option("--alexnet", type=_path, help="torchvision's AlexNet weights, for LPIPS.")
@@ -88,7 +99,10 @@ def bench(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
     run again, it goes on where it was.
     """
     points = _points(options.pop("qualities"), options.pop("budgets"))
-    begun = _settings(points, **options)
+    try:
+        begun = _settings(points, **options)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     from titokzip.bench.datasets import DatasetError
     from titokzip.bench.start import AnotherRun, start
 
@@ -119,32 +133,34 @@ def _settings(points: list[tuple[float, bool]], **given: Any) -> Any:
         raise click.UsageError("--crop needs --resize: a photo may be smaller than the crop")
     if given["crop"] and given["crop"] > given["resize"]:
         raise click.UsageError("--crop is larger than --resize")
+    if given["reference"] and (given["patch"] or not given["inception"]):
+        raise click.UsageError("--reference needs --inception, and takes no --patch")
     from titokzip import zoo
-    from titokzip.bench.codecs import RIVALS
     from titokzip.bench.datasets import Protocol
     from titokzip.bench.networks import Files
+    from titokzip.bench.plan import Point
     from titokzip.bench.report import cores
-    from titokzip.bench.run import Point
+    from titokzip.bench.rivals import RIVALS
     from titokzip.bench.start import Settings
 
     codecs = RIVALS if given["codecs"] is None else tuple(filter(None, given["codecs"].split(",")))
-    for name in (*codecs, given["anchor"]):
-        if name not in (*RIVALS, "titokzip"):
+    for name in codecs:
+        if name not in RIVALS:
             raise click.UsageError(f"no rival named {name!r}; there are {', '.join(RIVALS)}")
     name = Path(given["dataset"]).resolve().stem
     return Settings(
         dataset=given["dataset"],
         root=given["data_root"],
         out=given["out"] or Path(f"bench-{name}"),
-        protocol=Protocol(given["resize"], given["crop"]),
+        protocol=Protocol(given["resize"], given["crop"], given["truncate"]),
         points=tuple(Point(*point) for point in points),
         codecs=codecs,
         limit=given["limit"],
         seed=given["seed"],
-        model=given["model"] or zoo.DEFAULT,
+        models=given["models"] or (zoo.DEFAULT,),
         device=given["device"],
         workers=given["threads"] or cores(),
-        files=Files(*(given[key] for key in _NETWORKS)),
+        files=Files(*(given[key] for key in _FILES)),
         patch=given["patch"],
         anchor=given["anchor"],
         speed=given["speed"],
