@@ -23,15 +23,15 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=6)
     parser.add_argument("--width", type=int, default=240, help="pixels of a photo on the sheet")
     parser.add_argument("--max-bytes", type=int, nargs="*", help="a row for each limit")
-    parser.add_argument("--model", default="xs")
+    parser.add_argument("--model", nargs="+", default=["xs"], help="painters of the same tokens")
     args = parser.parse_args()
-    codec = Codec.load(args.model)
+    painters = {name: Codec.load(name) for name in args.model}
     rates = [Rate(max_bytes=n) for n in args.max_bytes or []] or [Rate()]
     files = sorted(f for f in args.folder.iterdir() if f.suffix in (".png", ".webp", ".jpg"))
     if args.only:
         files = [f for f in files if any(part in f.stem for part in args.only)]
     photos = {file.stem: Image.open(file).convert("RGB") for file in files}
-    cells = [stacked(codec, photo, name, rates, args.width) for name, photo in photos.items()]
+    cells = [stacked(painters, photo, name, rates, args.width) for name, photo in photos.items()]
     cells.sort(key=lambda cell: cell.height)  # upright photos last: lines stay even
     lines = [cells[i : i + args.columns] for i in range(0, len(cells), args.columns)]
     heights = [max(cell.height for cell in line) + GAP for line in lines]
@@ -44,13 +44,15 @@ def main() -> None:
 
 
 def stacked(
-    codec: Codec, photo: Image.Image, name: str, rates: list[Rate], width: int
+    painters: dict[str, Codec], photo: Image.Image, name: str, rates: list[Rate], width: int
 ) -> Image.Image:
-    """Stack a photo and what each rate makes of it, all as wide, each with a line below."""
+    """Stack a photo and what each painter makes of it at each rate, a line of words below each."""
     rows = [(photo, f"{name}, {photo.width} x {photo.height}")]
     for rate in rates:
-        data = codec.compress(photo, rate)
-        rows.append((codec.decompress(data), f"{len(data):,} bytes"))
+        data = next(iter(painters.values())).compress(photo, rate)
+        for painter, codec in painters.items():
+            by = f", {painter}" if len(painters) > 1 else ""
+            rows.append((codec.decompress(data), f"{len(data):,} bytes{by}"))
     height = round(width * photo.height / photo.width)
     picture = Image.new("RGB", (width, len(rows) * (height + LABEL)), "white")
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(13)

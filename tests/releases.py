@@ -82,8 +82,7 @@ class Hub:
     """A server that answers for the files of one repository as the hub does."""
 
     def __init__(self, files):
-        self.files = dict(files)
-        self.sums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+        self.serve(files)
         self.asked = []  # (method, name, Range) of each request
         self.cut = None  # after so many bytes of weights, connections break
         self.refusal = None  # status and code, answered to everything
@@ -91,6 +90,10 @@ class Hub:
         self.server.daemon_threads = False  # all are waited for
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def serve(self, files):
+        self.files = dict(files)
+        self.sums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
 
     def close(self):
         self.server.shutdown()
@@ -141,6 +144,8 @@ class Hub:
                 self.send_response(status)
                 if code:
                     self.send_header("X-Error-Code", code)
+                if code == "EntryNotFound":
+                    self.send_header("X-Repo-Commit", REVISION)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 

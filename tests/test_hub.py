@@ -1,14 +1,18 @@
 """Released models from a hub: a small server here, behind what HF_ENDPOINT sets."""
 
 import errno
+import io
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
+import torch
 from photos import photo
 from releases import REVISION, TINY, Hub, official_folder, register
 from run import files
+from titoks import DIRECT, build, pictures, weights
 
 from titokzip import zoo
 from titokzip.codec import Codec
@@ -134,7 +138,35 @@ def test_what_the_hub_refuses(hub, refusal, told):
 
 def test_a_repository_without_weights(hub):
     del hub.files["model.safetensors"]
-    assert "answers 404 for someone/tokenizer_tiny_6_imagenet/model.safetensors" in refused()
+    told = "someone/tokenizer_tiny_6_imagenet holds no model.safetensors or pytorch_model.bin"
+    assert refused() == told
+
+
+@pytest.fixture
+def pickled(hub):
+    """Serve the release as One-D-Piece's are: a pickle of tensors, and no config.json."""
+    file = io.BytesIO()
+    torch.save(weights(DIRECT), file)
+    hub.serve({"pytorch_model.bin": file.getvalue()})
+    return hub
+
+
+def test_a_repository_of_a_pickle_alone(pickled, monkeypatch):
+    card = zoo.pull(TINY)
+    assert card.weights[0].name == "pytorch_model.bin"
+    assert (card.config["config"], card.config["revision"]) == (None, REVISION)
+    tiles = pictures(2, 32)
+    assert torch.equal(zoo.load(card).tokenizer.encode(tiles), build(DIRECT).encode(tiles))
+    card.path.unlink()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert zoo.pull(TINY) == card
+
+
+def test_a_release_whose_weights_do_not_show_all_needs_its_config(pickled):
+    flow = replace(TINY, family="flextok")
+    with pytest.raises(ModelError, match="someone/tokenizer_tiny_6_imagenet holds no config.json"):
+        zoo.pull(flow)
+    assert pickled.fetched("pytorch_model.bin") == []  # gigabytes for nothing
 
 
 def test_offline(hub, monkeypatch):

@@ -1,5 +1,7 @@
 """A spectral model too small to be good, with tables that fit it."""
 
+from dataclasses import replace
+
 import torch
 from photos import photo
 
@@ -20,10 +22,10 @@ CONFIG = SpectralConfig(
 PLANES = 4  # digits of every coefficient
 
 
-def spectral(seed=0):
+def spectral(seed=0, texture=0):
     """Make a model of seven coefficients of luminance and seven of colour."""
     torch.manual_seed(seed)
-    model = Spectral(CONFIG)
+    model = Spectral(replace(CONFIG, texture=texture))
     low = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1], [0, 2], [2, 0], [2, 2]])
     colour = torch.tensor([0] * 7 + [1] * 7)[:, None]
     spectrum._install(model, torch.cat([colour, low.repeat(2, 1)], dim=1).numpy())

@@ -9,8 +9,8 @@ import torch
 from photos import photo
 
 from titokzip.training import data, spectrum
-from titokzip.training.loop import Run
 from titokzip.training.presets import PRESETS
+from titokzip.training.run import Run
 
 CPU = torch.device("cpu")
 

@@ -1,17 +1,20 @@
 """Training, on photos and models so small that it takes seconds."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from photos import photo, psnr
+from releases import official_folder, register
 from run import run
 
 from titokzip import container, zoo
 from titokzip.codec import Codec
 from titokzip.rate import Rate
 from titokzip.training import loop, spectrum, start
-from titokzip.training.loop import Run
+from titokzip.training.presets import PRESETS
+from titokzip.training.run import Run
 
 QUIET = lambda progress: None  # noqa: E731
 
@@ -140,18 +143,35 @@ def test_the_command_trains_a_model_that_compresses(folder, tmp_path, few, monke
 def test_what_makes_no_sense_is_a_usage_error(tmp_path, folder, monkeypatch):
     monkeypatch.setattr("titokzip.codec.devices", lambda: ["cpu"])
     given = ["--data", folder, "--out", tmp_path / "out"]
-    assert "there are: toy, xs, s" in run("train", "titok", *given, code=2).stderr
+    assert "there are: toy, xs, xs-vivid, s" in run("train", "titok", *given, code=2).stderr
     run("train", "toy", "--data", tmp_path / "missing", "--out", tmp_path, code=2)
     run("train", "toy", *given, "--device", "mps", code=2)
     assert not (tmp_path / "out").exists()
 
 
-def test_training_starts_from_a_model(untrained, photos, folder, tmp_path):
+def test_training_starts_from_no_released_model(folder, tmp_path, monkeypatch):
+    register(monkeypatch)
+    monkeypatch.setenv("TITOKZIP_MODELS", str(tmp_path / "models"))
+    card = zoo.add(official_folder(tmp_path / "tokenizer_tiny_6_imagenet"))
+    given = ["train", "toy", "--data", folder, "--out", tmp_path / "run", "--init", card.path]
+    told = run(*given, code=3).stderr
+    assert told == f"titokzip: {card.path}: training goes on from our own models, not released ones\n"
+
+
+def test_training_starts_from_a_model(untrained, photos, folder, tmp_path, monkeypatch):
     tables = start.count(untrained, photos, 1)
     card = zoo.save(tmp_path / "old.safetensors", "old", untrained, tables, "none")
     given = ["train", "toy", "--data", folder, "--out", tmp_path, "--init", card.path]
     run(*given, "--minutes", "0.01")
     trained = zoo.card(tmp_path / "toy.safetensors")
     assert trained.fingerprint == card.fingerprint
+    textured = replace(PRESETS["toy"], model=replace(PRESETS["toy"].model, texture=4))
+    monkeypatch.setitem(PRESETS, "toy", textured)
+    run(*given, "--minutes", "0.01", "--name", "textured")
+    vivid = zoo.card(tmp_path / "textured.safetensors")
+    assert (vivid.fingerprint, vivid.config["texture"]) == (card.fingerprint, 4)
+    image, codecs = photo(64, 64), [Codec.load(str(c.path), "cpu") for c in (trained, vivid)]
+    data = codecs[0].compress(image)
+    assert min(psnr(codec.decompress(data), image) for codec in codecs) > 15
     run(*given, "--minutes", "0.02", "--reading", "--name", "reader")
     assert zoo.card(tmp_path / "reader.safetensors").fingerprint != card.fingerprint

@@ -1,7 +1,7 @@
 """titokzip train: make an embedded model of photos."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--minutes", type=float, default=10, show_default=True, help="Minutes of this run.")
 @click.option(
     "--plan-minutes",
+    "planned",
     type=float,
     help="Minutes of all runs chained by --resume.  [default: --minutes]",
 )
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, path_type=Path),
     help="Tiny Darknet weights (.npz) for a perceptual loss.",
 )
+@click.option("--adversarial", is_flag=True, help="Train against a critic too; needs --teacher.")
+@click.option("--compile", "compiled", is_flag=True, help="Compile the painter first (CUDA).")
 @click.option("--name", default=None, help="Name of the model.  [default: the preset's]")
 @click.option("--limit", type=int, help="Photos to use, at the most.")
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -50,22 +53,7 @@ if TYPE_CHECKING:
 @click.option(
     "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda", "mps"])
 )
-def train(
-    preset: str,
-    data: Path,
-    out: Path,
-    minutes: float,
-    plan_minutes: float | None,
-    resume: bool,
-    init: Path | None,
-    reading: bool,
-    teacher: Path | None,
-    name: str | None,
-    limit: int | None,
-    seed: int,
-    threads: int | None,
-    device: str,
-) -> None:
+def train(preset: str, **options: Any) -> None:
     """Train PRESET (toy, xs or s) on photos for some minutes.
 
     \b
@@ -78,13 +66,14 @@ def train(
 
     if preset not in PRESETS:
         raise click.UsageError(f"no preset named {preset!r}; there are: {', '.join(PRESETS)}")
-    if reading and PRESETS[preset].model.encoder is None:
+    if options["reading"] and PRESETS[preset].model.encoder is None:
         raise click.UsageError(f"--reading: preset {preset} has no encoder to train")
-    check_device(device)
-    settings = start.Settings(
-        preset, data, out, minutes, plan_minutes or minutes, resume, init, reading, teacher,
-        name or preset, limit, seed, threads, device,
-    )  # fmt: skip
+    if options["adversarial"] and options["teacher"] is None:
+        raise click.UsageError("--adversarial: the critic judges by what a --teacher sees")
+    check_device(options["device"])
+    options["planned"] = options["planned"] or options["minutes"]
+    options["name"] = options["name"] or preset
+    settings = start.Settings(preset, **options)
     card = start.run(settings, _report)
     click.echo(f"{card.path}: {card.fingerprint.hex()[:8]}", err=True)
 
@@ -93,6 +82,7 @@ def _report(progress: "Progress") -> None:
     click.echo(
         f"{progress.seconds / 60:.1f} of {progress.planned / 60:.0f} min"
         f"  {progress.pictures:,} pictures, {progress.rate:.1f}/s"
-        f"  loss {progress.loss:.3f}  waiting {progress.waiting:.0%}",
+        f"  loss {progress.loss:.3f}  waiting {progress.waiting:.0%}"
+        f"  {progress.of_peak:.0%} of peak",
         err=True,
     )

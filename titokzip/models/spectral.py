@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from titokzip.models.layers import ViT, ViTConfig
+from titokzip.models.pixels import PixelEnd
 
 DIGITS_PER_TOKEN = 7  # 3^7 = 2187 values: 12 bits when packed
 PLANES = 6  # digits of the most detailed coefficient: integers within (3^6 - 1) / 2
@@ -40,40 +41,12 @@ class SpectralConfig:
     frequencies: int = 80  # rows of the transform that are kept, lowest first
     coefficients: int = 1024  # J, coefficients that own at least one digit
     head: int = 96  # channels of the pixel end, at an eighth of the resolution
+    texture: int = 0  # channels of its convolutions at half the resolution; 0: it has none
 
     @property
     def patches(self) -> int:
         """P, patches of a tile."""
         return (self.size // self.patch) ** 2
-
-
-class PixelEnd(nn.Module):
-    """Patch features to pixels, through convolutions so that patches meet without a seam."""
-
-    def __init__(self, config: SpectralConfig) -> None:
-        super().__init__()
-        channels, cell = config.head, 8
-        self.unfold = config.patch // cell
-        self.embed = nn.Linear(config.decoder.width, channels * self.unfold**2)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(channels, channels, 3, padding=1),
-                nn.SiLU(),
-                nn.Conv2d(channels, channels, 3, padding=1),
-            )
-            for _ in range(2)
-        )
-        self.paint = nn.Conv2d(channels, 3 * cell**2, 3, padding=1)
-        self.cell = cell
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Paint features [B, P, D] as pixels [B, 3, S, S]."""
-        side = math.isqrt(features.shape[1])
-        x = self.embed(features).transpose(1, 2).unflatten(2, (side, side))
-        x = nn.functional.pixel_shuffle(x, self.unfold)  # [B, C, S / 8, S / 8]
-        for block in self.blocks:
-            x = x + block(x)
-        return nn.functional.pixel_shuffle(self.paint(nn.functional.silu(x)), self.cell)
 
 
 class Repainter(nn.Module):
@@ -142,9 +115,12 @@ class Spectral(nn.Module):
         self.register_buffer("coefficient", torch.zeros(digits, dtype=torch.int32))
         self.register_buffer("plane", torch.zeros(digits, dtype=torch.int32))
         self.painter = Repainter(config, config.decoder, stops=1 + int(math.log2(config.length)))
-        self.painter_end = PixelEnd(config)
+        width, cells = config.decoder.width, config.size // config.patch
+        self.painter_end = PixelEnd(width, cells, config.patch, config.head, config.texture)
         self.reader: Repainter | None = None
         zeroed: list[nn.Module] = [self.painter_end.paint]
+        if self.painter_end.texture is not None:
+            zeroed.append(self.painter_end.texture.paint)
         if config.encoder is not None:
             self.reader = Repainter(config, config.encoder, stops=0)
             self.reader_end = nn.Linear(config.encoder.width, 3 * config.patch**2)
@@ -238,7 +214,7 @@ class Spectral(nn.Module):
 
     def repaint(self, blurred: Tensor, lengths: Tensor) -> Tensor:
         """Paint over blurred pixels [B, 3, S, S], decoded from `lengths` [B] tokens."""
-        painted: Tensor = blurred + self.painter_end(self.painter(blurred, lengths))
+        painted: Tensor = self.painter_end(self.painter(blurred, lengths), blurred)
         return painted
 
     @property

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from titokzip.models.spectral import DIGITS_PER_TOKEN, Spectral
@@ -75,10 +74,15 @@ def price(bits: Tensor) -> Tensor:
     return DECIBELS_PER_DOUBLING * bits.clamp(min=1).log2().mean()
 
 
-def perceptual_loss(painted: Tensor, pixels: Tensor, features: Features) -> Tensor:
-    """Compare what a frozen network sees, each position's features scaled to unit length."""
-    total = painted.new_zeros(())
-    for ours, theirs in zip(features(painted), features(pixels), strict=True):
-        difference = F.normalize(ours.float(), dim=1) - F.normalize(theirs.float(), dim=1)
-        total = total + difference.square().sum(dim=1).mean()
+def perceptual_loss(painted: list[Tensor], pixels: list[Tensor]) -> Tensor:
+    """Compare what a frozen network sees in both, each position's features of unit length."""
+    total = painted[0].new_zeros((), dtype=torch.float32)
+    for ours, theirs in zip(painted, pixels, strict=True):
+        lengths = (_dot(ours, ours) * _dot(theirs, theirs)).clamp(min=1e-12).sqrt()
+        cosine = _dot(ours, theirs) / lengths
+        total = total + 2 * (1 - cosine).mean()  # the square of their distance
     return total
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).sum(dim=1, dtype=torch.float32)

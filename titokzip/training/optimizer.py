@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Muon  # torch 2.9 or newer; only training asks for it
 
+from titokzip.training import parallel
+
 WARM_UP = 0.02  # of the planned time
 MOMENTA = (0.9, 0.98)
 
@@ -29,10 +31,14 @@ class Optimizer:
         matrices = [m for m, w in zip(self.masters, self.working, strict=True) if id(w) in inner]
         others = [m for m, w in zip(self.masters, self.working, strict=True) if id(w) not in inner]
         self.optimizers: list[torch.optim.Optimizer] = [
-            Muon(matrices, lr=muon, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(others, lr=adam, betas=MOMENTA, weight_decay=0.01),
+            torch.optim.AdamW(others, lr=adam, betas=MOMENTA, weight_decay=0.01)
         ]
-        self.rates = [muon, adam]
+        self.rates = [adam]
+        if matrices:
+            self.optimizers.append(
+                Muon(matrices, lr=muon, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+            )
+            self.rates.append(muon)
         self.steps = 0
 
     def step(self, progress: float) -> None:
@@ -44,6 +50,7 @@ class Optimizer:
         for master, working in zip(self.masters, self.working, strict=True):
             master.grad = None if working.grad is None else working.grad.float()
             working.grad = None
+        parallel.average(master.grad for master in self.masters if master.grad is not None)
         nn.utils.clip_grad_norm_(self.masters, 1.0)
         for optimizer in self.optimizers:
             optimizer.step()

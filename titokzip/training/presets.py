@@ -38,6 +38,13 @@ PRESETS = {
         muon=3e-3,
         adam=1e-3,
     ),
+    # Painted over the tokens of xs (--init), for the eye instead of for PSNR.
+    "xs-vivid": Preset(
+        SpectralConfig(decoder=ViTConfig(width=256, depth=6, heads=4), texture=32),
+        batch=16,
+        muon=2e-3,
+        adam=7e-4,
+    ),
     # Tens of minutes on an H100; not trained yet.
     "s": Preset(
         SpectralConfig(

@@ -9,10 +9,13 @@ import torch
 
 from titokzip import entropy, zoo
 from titokzip.codec import devices
+from titokzip.errors import ModelError
 from titokzip.models.spectral import Spectral
-from titokzip.training import data, prior, spectrum
-from titokzip.training.loop import Progress, Run, train
+from titokzip.training import data, parallel, prior, spectrum
+from titokzip.training.loop import Progress, train
+from titokzip.training.objective import Features
 from titokzip.training.presets import PRESETS, Preset
+from titokzip.training.run import Run
 from titokzip.training.teacher import TinyDarknet
 
 LICENCE = "Apache-2.0"
@@ -32,7 +35,9 @@ class Settings:
     resume: bool = False
     init: Path | None = None
     reading: bool = False
+    compiled: bool = False
     teacher: Path | None = None
+    adversarial: bool = False
     name: str = ""
     limit: int | None = None
     seed: int = 0
@@ -47,42 +52,64 @@ def run(settings: Settings, report: Callable[[Progress], None]) -> zoo.Card:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     device = torch.device(devices()[-1] if settings.device == "auto" else settings.device)
+    device = parallel.join(device)
     photos = data.load(settings.data, settings.limit)
     settings.out.mkdir(parents=True, exist_ok=True)
     loaded = zoo.load(_start(settings, preset, photos))
     start, tables = loaded.tokenizer, loaded.prior
-    assert isinstance(start, Spectral), "every card that loads is of a spectral model"
+    if not isinstance(start, Spectral):
+        raise ModelError(f"{settings.init}: training goes on from our own models, not released ones")
+    start = _grown(start, preset.model.texture)
     training = Run(
         start.train().requires_grad_(True),
         replace(preset, model=start.config),
         photos,
         device,
-        TinyDarknet(settings.teacher).to(device).features if settings.teacher else None,
+        _teacher(settings.teacher, device) if settings.teacher else None,
+        settings.adversarial,
         settings.reading,
+        settings.compiled,
         settings.seed,
     )
     saved = settings.out / "resume.pt"
     if settings.resume and saved.exists():
         training.restore(saved)
     model = train(training, settings.out, settings.minutes, settings.planned, report).cpu()
-    if tables is None or settings.reading:
-        tables = count(model, photos, settings.seed + 1)
     path = settings.out / f"{settings.name}.safetensors"
-    return zoo.save(path, settings.name, model, tables, LICENCE)
+    if parallel.rank() == 0:
+        if tables is None or settings.reading:
+            tables = count(model, photos, settings.seed + 1)
+        zoo.save(path, settings.name, model, tables, LICENCE)
+    parallel.leave()
+    return zoo.card(path)
 
 
 def _start(settings: Settings, preset: Preset, photos: data.Photos) -> zoo.Card:
     """Find the model to start from, or design one, once: resumed runs read it again."""
-    if settings.init is not None:
-        return zoo.card(settings.init)
-    path = settings.out / "start.safetensors"
-    if not (settings.resume and path.exists()):
+    path = settings.init or settings.out / "start.safetensors"
+    designed = settings.init is not None or (settings.resume and path.exists())
+    if not designed and parallel.rank() == 0:
         sampler = data.Sampler(
             photos.training, preset.model.size, preset.model.overlap, settings.seed
         )
         untrained = spectrum.design(preset.model, sampler.batch)
         zoo.save(path, "start", untrained, count(untrained, photos, settings.seed + 1), LICENCE)
+    parallel.wait()
     return zoo.card(path)
+
+
+def _grown(model: Spectral, texture: int) -> Spectral:
+    """Give a model the texture that its preset has beyond it; at first it paints nothing."""
+    if texture == model.config.texture:
+        return model
+    grown = Spectral(replace(model.config, texture=texture))
+    grown.load_state_dict(model.state_dict(), strict=False)
+    return grown
+
+
+def _teacher(path: Path, device: torch.device) -> Features:
+    teacher = TinyDarknet(path).to(device, torch.bfloat16)
+    return teacher.features
 
 
 @torch.inference_mode()

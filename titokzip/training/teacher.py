@@ -45,7 +45,8 @@ class TinyDarknet(nn.Module):
 
     def features(self, pixels: Tensor) -> list[Tensor]:
         """See pixels [B, 3, H, W] in 0..1 as maps at 1, 1/2, 1/4, 1/8 and 1/16 of their size."""
-        seen, x = [], pixels
+        kind = next(self.parameters()).dtype
+        seen, x = [], pixels.to(kind, memory_format=torch.channels_last)
         for i, convolution in enumerate(self.convolutions, 1):
             x = F.leaky_relu(convolution(x), _SLOPE)
             if i in _SEEN:
@@ -58,5 +59,6 @@ class TinyDarknet(nn.Module):
 def _convolution(weight: Floats, bias: Floats) -> nn.Conv2d:
     outputs, inputs, side, _ = weight.shape
     layer = nn.Conv2d(inputs, outputs, side, padding="same")
+    layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     layer.load_state_dict({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)})
     return layer

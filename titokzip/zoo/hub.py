@@ -20,11 +20,18 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def pull(release: Release, target: Path) -> Card:
     """Fetch a release, unless it is in the hub's cache, and write its card.
 
+    Some repositories hold a pickle of tensors and nothing else.
+
     Raises:
         ModelError: huggingface_hub is not installed, or the weights cannot be had: no network, no
             room, wrong bytes, not those of the release.
     """
-    weights, config = (_fetch(release, name) for name in (official.WEIGHTS[0], official.CONFIG))
+    config = _fetch(release, official.CONFIG)
+    if config is None and release.family in official.NEED_CONFIG:
+        raise ModelError(f"{release.repository} holds no {official.CONFIG}")
+    weights = next(filter(None, (_fetch(release, name) for name in official.WEIGHTS)), None)
+    if weights is None:
+        raise ModelError(f"{release.repository} holds no {' or '.join(official.WEIGHTS)}")
     digest = _checked(release, weights)
     return installed.install(target, release, weights, config, weights.parent.name, digest)
 
@@ -40,11 +47,18 @@ def forget(repository: str, revision: str) -> None:
             cache.delete_revisions(revision).execute()
 
 
-def _fetch(release: Release, name: str) -> Path:
+def _fetch(release: Release, name: str) -> Path | None:
+    """Fetch a file; None if the hub says, or said before, that there is none."""
     hub = _library()
+    from huggingface_hub import errors
+
     try:
         return Path(hub.hf_hub_download(release.repository, name))
+    except errors.RemoteEntryNotFoundError:
+        return None
     except Exception as error:  # of the library, of the network beneath it, or of the disk
+        if hub.try_to_load_from_cache(release.repository, name) is hub._CACHED_NO_EXIST:
+            return None
         reason = _reason(error, f"{release.repository}/{name}")
         raise ModelError(f"{release.name} cannot be fetched: {reason}") from error
 

@@ -1,4 +1,4 @@
-"""Released weights as their authors store them: a config.json beside a state dict.
+"""Released weights as their authors store them: a state dict, mostly with a config.json beside it.
 
 Nothing in them is trusted: configs are plain JSON, in which no class is looked up by name, pickles
 may hold tensors only, and every tensor must be the one that the architecture wants. Files are
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from titokzip.models.tokenizer import Tokenizer
 
 CONFIG = "config.json"
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # beside it
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # beside it, or alone
+NEED_CONFIG = ("flextok",)  # families whose weights do not show all that must be known
 _IMPOSTORS = {
     b"<!doctype": "a web page",
     b"<html": "a web page",
@@ -61,9 +62,9 @@ def files(path: Path) -> tuple[Path, Path | None]:
         beside = path.with_name(CONFIG)
         return path, beside if path.name in WEIGHTS and beside.is_file() else None
     for weights in (path / name for name in WEIGHTS):
-        if weights.is_file() and (path / CONFIG).is_file():
-            return weights, path / CONFIG
-    raise ModelError(f"{path}: no {CONFIG} and {WEIGHTS[0]} in this folder")
+        if weights.is_file():
+            return files(weights)
+    raise ModelError(f"{path}: no {' or '.join(WEIGHTS)} in this folder")
 
 
 def read(path: Path, device: str = "cpu") -> dict[str, "Tensor"]:

@@ -1,0 +1,45 @@
+"""One training in several processes."""
+
+import json
+import subprocess
+import sys
+
+from titokzip import zoo
+from titokzip.training import start
+
+TITOKZIP = "from titokzip.cli import main; main()"
+AVERAGED = """
+import torch
+from titokzip.training import parallel
+parallel.join(torch.device("cpu"))
+rank = parallel.rank()
+one, other = torch.full((2, 3), float(rank)), torch.full((5,), 10.0 * rank)
+parallel.average([one, other])
+assert one.shape == (2, 3) and (one == 0.5).all() and (other == 5).all()
+assert parallel.agree(rank + 7.0) == 7 and parallel.size() == 2
+parallel.leave()
+"""
+
+
+def torchrun(program, *arguments):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--no-python"]
+    command += ["--nproc-per-node", "2", sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def test_processes_average_and_agree():
+    done = torchrun(AVERAGED)
+    assert done.returncode == 0, done.stderr
+
+
+def test_two_processes_train_one_model(untrained, photos, folder, tmp_path):
+    path = tmp_path / "begun.safetensors"
+    card = zoo.save(path, "begun", untrained, start.count(untrained, photos, 0), "none")
+    given = ["--data", folder, "--out", tmp_path / "run", "--minutes", "0.05", "--threads", "1"]
+    done = torchrun(TITOKZIP, "train", "toy", "--init", path, *given)
+    assert done.returncode == 0, done.stderr
+    trained = zoo.card(tmp_path / "run" / "toy.safetensors")
+    assert trained.fingerprint == card.fingerprint
+    assert trained.digest != card.digest
+    rows = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(row)["pictures"] > 0 for row in rows] == [True]  # written once

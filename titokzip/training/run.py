@@ -1,0 +1,149 @@
+"""One training in memory: a model, its optimizer, its data, its judges, and a step."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from titokzip.models.spectral import Spectral
+from titokzip.training import parallel, speed
+from titokzip.training.adversary import Critic
+from titokzip.training.data import Photos, Sampler, centre_tiles
+from titokzip.training.objective import (
+    Features,
+    StraightThrough,
+    draw_lengths,
+    perceptual_loss,
+    pixel_loss,
+    price,
+)
+from titokzip.training.optimizer import Optimizer
+from titokzip.training.presets import Preset
+
+SAMPLED = 256  # tiles that tell how large coefficients are
+WATCHED = 32  # photos held out that an evaluation looks at
+WINDOW = 128  # side of the part of a tile that is judged: a quarter of the work
+PERCEPTUAL_WEIGHT = 2.0  # of what a teacher sees, beside an error in dB
+ADVERSARIAL_WEIGHT = 0.5  # of what a critic thinks of it
+
+
+class Run:
+    """One training, in memory: the model, its optimizer, its data, and how far it has come."""
+
+    def __init__(
+        self,
+        model: Spectral,
+        preset: Preset,
+        photos: Photos,
+        device: torch.device,
+        teacher: Features | None = None,
+        adversarial: bool = False,  # a critic learns from what the teacher sees
+        reading: bool = False,  # train the encoder too: tokens change, and so do their tables
+        compiled: bool = False,  # by torch.compile: a minute at the start, faster after it
+        seed: int = 0,
+    ) -> None:
+        self.preset, self.device, self.teacher, self.reading = preset, device, teacher, reading
+        self.model = model.to(device)
+        if model.reader is not None:
+            model.reader.requires_grad_(reading)
+            model.reader_end.requires_grad_(reading)
+        elif reading:
+            raise ValueError("this model has no encoder to train")
+        if model.painter_end.texture is not None:  # what repeats every eight pixels learns no more
+            model.painter_end.paint.requires_grad_(False)
+        self.validation = centre_tiles(photos.validation[:WATCHED], model.size)
+        self.optimizer = Optimizer(model, preset.muon, preset.adam)
+        in_bfloat16(model)
+        if compiled:
+            model.painter.compile()
+            model.painter_end.compile()
+        training = [photo.to(device) for photo in photos.training]
+        seed += 1_000_003 * parallel.rank()
+        self.sampler = Sampler(training, model.size, model.overlap, seed)
+        typical = Sampler(photos.training, model.size, model.overlap, seed).batch(SAMPLED)
+        self.objective = StraightThrough(model, typical.to(device)).to(device)
+        self.critic: Critic | None = None
+        if adversarial:
+            if teacher is None:
+                raise ValueError("a critic judges by what a teacher sees; there is no teacher")
+            self.critic = Critic(teacher(typical[:WATCHED].to(device))).to(device)
+        self.drawn = (
+            self.sampler.state()
+        )  # after the last batch learnt from; others are drawn ahead
+        self.random = torch.Generator().manual_seed(seed)
+        self.seconds, self.pictures, self.loss = 0.0, 0, 0.0
+
+    def step(self, tiles: Tensor, progress: float) -> Tensor:
+        """Learn from tiles [B, 3, S, S]; the loss, not waited for."""
+        lengths = draw_lengths(len(tiles), self.model.length, self.random).to(self.device)
+        painted, bits = self.objective(tiles, lengths)
+        loss = pixel_loss(painted, tiles)
+        if self.reading:
+            loss = loss + price(bits)
+        seen, wanted = self._seen(painted, tiles)
+        if self.teacher is not None:
+            loss = loss + PERCEPTUAL_WEIGHT * perceptual_loss(seen, wanted)
+        if self.critic is not None:
+            loss = loss - ADVERSARIAL_WEIGHT * self.critic.realism(seen)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step(progress)
+        if self.critic is not None:
+            self.critic.learn(seen, wanted)
+        self.pictures += len(tiles)
+        return loss.detach()
+
+    def flops(self) -> float:
+        """Count what a picture costs: the painter and its gradients, no teacher, no optimizer."""
+        tiles = torch.zeros(2, 3, self.model.size, self.model.size, device=self.device)
+        lengths = torch.full((2,), self.model.length, device=self.device)
+        counted = speed.flops(lambda: self.objective(tiles, lengths)[0].sum().backward())
+        for parameter in self.model.parameters():
+            parameter.grad = None
+        return counted / len(tiles)
+
+    def _seen(self, *pixels: Tensor) -> list[list[Tensor]]:
+        """What the teacher, if there is one, sees in the same part of each."""
+        if self.teacher is None:
+            return [[] for _ in pixels]
+        room = max(0, self.model.size - WINDOW)
+        top, left = torch.randint(room + 1, (2,), generator=self.random).tolist()
+        return [self.teacher(p[..., top : top + WINDOW, left : left + WINDOW]) for p in pixels]
+
+    def averaged(self) -> Spectral:
+        """Copy the model with its averaged weights, ready to evaluate or ship."""
+        return self.optimizer.averaged(self.model)
+
+    def save(self, path: Path) -> None:
+        """Write everything that `restore` needs, or nothing."""
+        state = {
+            "optimizer": self.optimizer.state(),
+            "buffers": dict(self.model.named_buffers()),
+            "seconds": self.seconds,
+            "pictures": self.pictures,
+            "loss": self.loss,
+            "sampler": self.drawn,
+            "random": self.random.get_state(),
+            "critic": self.critic and self.critic.state(),
+        }
+        temporary = path.with_suffix(".tmp")
+        torch.save(state, temporary)
+        temporary.replace(path)
+
+    def restore(self, path: Path) -> None:
+        """Go on where a saved run stood."""
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.optimizer.restore(state["optimizer"])
+        self.seconds, self.pictures = state["seconds"], state["pictures"]
+        self.loss = state["loss"]
+        if parallel.rank() == 0:  # the others draw anew
+            self.sampler.restore(state["sampler"])
+            self.drawn = state["sampler"]
+            self.random.set_state(state["random"].cpu())
+        if self.critic is not None:
+            self.critic.restore(state["critic"])
+
+
+def in_bfloat16(model: Spectral) -> None:
+    """Turn the parameters, not the linear code, to bfloat16 in place."""
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(torch.bfloat16)
