@@ -5,19 +5,21 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import flextoks
 import pytest
 from safetensors.torch import save_file
 from titoks import DIRECT, weights
 
 from titokzip import zoo
 from titokzip.errors import ModelError
-from titokzip.models import released
+from titokzip.models import flextok, released
 from titokzip.zoo import catalog
 from titokzip.zoo.catalog import Release
 
 TINY = Release(
     "tiny-6", "titok", "tiny_6", "someone/tokenizer_tiny_6_imagenet", 6, 64, 90_000, rfid=9.5
 )
+FLEXTOK = Release("flextok-tiny", "flextok", "flextok_tiny", "no/flextok_tiny", 16, 64_000, 1, None)
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -60,6 +62,20 @@ def official_folder(folder, state=None, **changes):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(official_config(**changes)))
     save_file(state or weights(DIRECT), folder / "model.safetensors")
+    return folder
+
+
+def flextok_folder(monkeypatch, folder):
+    """Make a small FlexTok known, of one step, and write it as FlexToks are released."""
+    monkeypatch.setitem(catalog.RELEASES, FLEXTOK.name, FLEXTOK)
+    monkeypatch.setitem(flextok.RELEASED, FLEXTOK.architecture, flextoks.TINY)
+    monkeypatch.setattr(flextok.FlexTok, "steps", 1)
+    folder.mkdir()
+    save_file(flextoks.weights(), folder / "model.safetensors")
+    time = {"dec_time_embedder": {"_target_": "os.system", "max_timestep": 1.0}}
+    config = {"vae": {"scaling_factor": 0.5}, "decoder": {"module_dict": time}}
+    config["regularizer"] = {"_target_": "os.system", "levels": [8, 8, 8, 5, 5, 5]}
+    (folder / "config.json").write_text(json.dumps(config))
     return folder
 
 
@@ -135,8 +151,9 @@ class Hub:
                     self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
                 self.end_headers()
                 if body is None:
-                    stop = hub.cut if name == "model.safetensors" and hub.cut else len(data)
-                    hub.cut = None
+                    stop = len(data)
+                    if name == "model.safetensors" and hub.cut:
+                        stop, hub.cut = hub.cut, None
                     self.wfile.write(data[start:stop])
                 return None
 

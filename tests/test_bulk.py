@@ -213,20 +213,18 @@ def test_a_format_that_cannot_hold_the_picture_is_an_error(tmp_path, suffix):
     assert names(tmp_path) == ["wide.png", "wide.ttk"]
 
 
-def test_models_are_loaded_once_a_fingerprint(embedded, monkeypatch):
+def test_models_are_loaded_once_a_fingerprint(embedded):
     loads = []
-    from titokzip.codec import Codec
-
-    monkeypatch.setattr(Codec, "load", lambda *given: loads.append(given) or embedded)
-    found = bulk.Models(None, "cpu", 7)
+    load = lambda card: loads.append(card.name) or embedded  # noqa: E731
+    found = bulk.Models(None, load)
     fingerprint = embedded.model.fingerprint[:4]
     assert found(fingerprint) is found(fingerprint) is embedded
     assert len(loads) == 1
     with pytest.raises(ModelError, match="61626364"):
         found(b"abcd")
-    named = bulk.Models("xs", "cpu", 7)
+    named = bulk.Models("xs", load)
     assert named(b"abcd") is named(b"efgh") is embedded
-    assert loads[1:] == [("xs", "cpu", 7)]
+    assert loads[1:] == ["xs"]
 
 
 def test_standard_input_and_output(monkeypatch):

@@ -249,3 +249,12 @@ def test_frequencies_that_are_not_positive_or_do_not_sum_are_refused(change):
         row[place[2]] = value
     with pytest.raises(ValueError, match="sum to 16777216"):
         Prior.from_tables(tables)
+
+
+@pytest.mark.parametrize("change", [{"coefficient": -1}, {"coefficient": 24}, {"neighbours": 5}])
+def test_tables_that_point_nowhere_are_refused(change):
+    tables = {key: table.copy() for key, table in ternary().to_tables().items()}
+    for key, value in change.items():
+        tables[key].flat[3] = value
+    with pytest.raises(ValueError, match="coefficient"):
+        Prior.from_tables(tables)

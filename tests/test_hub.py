@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -164,7 +165,7 @@ def test_a_repository_of_a_pickle_alone(pickled, monkeypatch):
 
 def test_a_release_whose_weights_do_not_show_all_needs_its_config(pickled):
     flow = replace(TINY, family="flextok")
-    with pytest.raises(ModelError, match="someone/tokenizer_tiny_6_imagenet holds no config.json"):
+    with pytest.raises(ModelError, match=r"tokenizer_tiny_6_imagenet holds no config\.json"):
         zoo.pull(flow)
     assert pickled.fetched("pytorch_model.bin") == []  # gigabytes for nothing
 
@@ -193,6 +194,13 @@ def test_removed_with_its_weights(hub, tmp_path):
     assert files(tmp_path / "models") == []
     with pytest.raises(ModelError, match="titokzip models pull tiny-6"):
         zoo.find("tiny-6")
+
+
+def test_removed_after_the_cache_is_gone(hub, tmp_path):
+    card = zoo.pull(TINY)
+    shutil.rmtree(tmp_path / "hub")
+    zoo.remove(card)
+    assert files(tmp_path / "models") == []
 
 
 def test_without_the_library(hub, monkeypatch):

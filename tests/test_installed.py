@@ -7,7 +7,7 @@ import flextoks
 import pytest
 import torch
 from photos import photo
-from releases import TINY, official_folder, own, refused, register
+from releases import FLEXTOK, TINY, flextok_folder, official_folder, own, refused, register
 from run import files
 from safetensors.torch import load_file, save_file
 from titoks import DIRECT, build, pictures, weights
@@ -15,10 +15,7 @@ from titoks import DIRECT, build, pictures, weights
 from titokzip import zoo
 from titokzip.codec import Codec
 from titokzip.errors import ModelError
-from titokzip.models import flextok as flow
 from titokzip.rate import Rate
-from titokzip.zoo import catalog
-from titokzip.zoo.catalog import Release
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +87,7 @@ def test_names_that_tell_nothing(folder, tmp_path):
     refused(moved, "--like names one", name="mine")
     refused(moved, "no release is named 'titok'; there is: titok-l32, ", like="titok")
     refused(moved, "use titok-l32", like="titok-ll32-vae")
+    refused(tmp_path / "tokenizer_titok_bl64_vae_c16_imagenet", "use titok-bl64")
     assert zoo.add(moved, name="mine", like="tiny-6").name == "mine"
     assert zoo.add(moved, name="tiny-6").name == "tiny-6"
 
@@ -153,22 +151,9 @@ def test_another_painter_reads_the_same_files(folder):
     assert zoo.add(better, "better", "tiny-6").fingerprint == card.fingerprint
 
 
-FLEXTOK = Release("flextok-tiny", "flextok", "flextok_tiny", "no/flextok_tiny", 16, 64_000, 1, None)
-
-
 @pytest.fixture
 def flextok(monkeypatch, tmp_path):
-    """Make a small FlexTok known, and write it as FlexToks are released."""
-    monkeypatch.setitem(catalog.RELEASES, FLEXTOK.name, FLEXTOK)
-    monkeypatch.setitem(flow.RELEASED, FLEXTOK.architecture, flextoks.TINY)
-    monkeypatch.setattr(flow.FlexTok, "steps", 1)
-    (tmp_path / "flextok_tiny").mkdir()
-    save_file(flextoks.weights(), tmp_path / "flextok_tiny/model.safetensors")
-    time = {"dec_time_embedder": {"_target_": "os.system", "max_timestep": 1.0}}
-    config = {"vae": {"scaling_factor": 0.5}, "decoder": {"module_dict": time}}
-    config["regularizer"] = {"_target_": "os.system", "levels": [8, 8, 8, 5, 5, 5]}
-    (tmp_path / "flextok_tiny/config.json").write_text(json.dumps(config))
-    return tmp_path / "flextok_tiny"
+    return flextok_folder(monkeypatch, tmp_path / "flextok_tiny")
 
 
 def test_flextoks_are_added_too(flextok):
@@ -207,12 +192,18 @@ def test_damaged_cards_are_passed_over_and_refused(folder):
         ({"sha256": "x"}, "damaged"),
         ({"weights": 1}, "damaged"),
         ({"fingerprint": None}, "damaged"),
+        ({"bytes": None}, "damaged"),
+        ({"config": 5}, "damaged"),
+        ({"revision": 5}, "damaged"),
     ):
         card.path.write_text(json.dumps(right | change))
         assert own() == []
         with pytest.raises(ModelError, match=told):
             zoo.card(card.path)
-    for text in ("", "[]", "1", "{"):
+    card.path.write_text(json.dumps(right | {"length": "x"}))
+    assert zoo.card(card.path).tokens == 6
+    del right["revision"]
+    for text in ("", "[]", "1", "{", json.dumps(right)):
         card.path.write_text(text)
         with pytest.raises(ModelError, match="damaged"):
             zoo.card(card.path)

@@ -80,8 +80,8 @@ class Result:
 class Models:
     """Finds the codec that a file asks for by its fingerprint, and keeps those found."""
 
-    def __init__(self, name: str | None, device: str, batch: int) -> None:
-        self.name, self.device, self.batch = name, device, batch
+    def __init__(self, name: str | None, load: "Callable[[zoo.Card], Codec]") -> None:
+        self.name, self.load = name, load
         self.codecs: dict[bytes, Codec] = {}
         self.lock = threading.Lock()
 
@@ -95,9 +95,7 @@ class Models:
             key = b"" if self.name else fingerprint
             if key not in self.codecs:
                 card = zoo.find(self.name) if self.name else zoo.find_fingerprint(fingerprint)
-                from titokzip.codec import Codec
-
-                self.codecs[key] = Codec.of(card, self.device, self.batch)
+                self.codecs[key] = self.load(card)
             return self.codecs[key]
 
 

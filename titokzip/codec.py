@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from titokzip import container, entropy, pictures, tiling, zoo
+from titokzip import container, entropy, pictures, running, tiling, zoo
 from titokzip.container import Coder, Contents, Header
 from titokzip.errors import FormatError, RateError, TitokzipError
 from titokzip.models.tokenizer import Tokenizer
@@ -27,8 +27,8 @@ from titokzip.pictures import Picture
 from titokzip.rate import Rate, ladder
 from titokzip.tiling import Grid, Tiles
 
-DEFAULT_BATCH = 16  # tiles
 _SMALLEST_TILE = 64  # source pixels each way: room for more bytes blows nothing up further
+_LEAST = 3 / 8  # of the tokens of a tile; with fewer, fewer tiles look better
 Size = tuple[int, int] | None
 Row = NDArray[np.int32]  # the tokens of one tile
 T = TypeVar("T")
@@ -40,29 +40,50 @@ class Codec:
 
     model: zoo.Model
     device: str = "cpu"
-    batch: int = DEFAULT_BATCH
+    batch: int = running.DEFAULT_BATCH
     truncate: bool = False  # painted pixels to 8 bits, as TiTok's evaluator does; else rounded
 
     @classmethod
     def load(
-        cls, name: str = zoo.DEFAULT, device: str = "auto", batch: int = DEFAULT_BATCH
+        cls,
+        name: str = zoo.DEFAULT,
+        device: str = "auto",
+        batch: int | None = None,
+        precision: str = "float32",
+        compiled: bool = False,
     ) -> "Codec":
-        """Load a model by name or path; `device` is auto, cpu, cuda or mps.
+        """Load a model by name or path, as `of` does that of a card.
 
         Raises:
             ModelError: it is not here, or damaged.
         """
-        return cls.of(zoo.find(name), device, batch)
+        return cls.of(zoo.find(name), device, batch, precision, compiled)
 
     @classmethod
-    def of(cls, card: zoo.Card, device: str = "auto", batch: int = DEFAULT_BATCH) -> "Codec":
+    def of(
+        cls,
+        card: zoo.Card,
+        device: str = "auto",
+        batch: int | None = None,
+        precision: str = "float32",
+        compiled: bool = False,
+    ) -> "Codec":
         """Load the model of a card.
+
+        `device` is auto, cpu, cuda or mps; `batch` is tiles that the networks see at once, by
+        default what `running.batch` says; `precision` is what it paints in: auto, float32 or
+        bfloat16; `compiled` is for bulk work, see `running.compile`.
 
         Raises:
             ModelError: it is damaged.
+            ValueError: there is no such precision.
         """
         device = devices()[-1] if device == "auto" else device
-        return cls(zoo.load(card, device), device, batch)
+        model = zoo.load(card, device)
+        model.tokenizer.decode_in(running.precision(precision, device))
+        if compiled:
+            running.compile(model.tokenizer)
+        return cls(model, device, batch or running.batch(model.tokenizer, device))
 
     # Pictures to bytes
 
@@ -164,11 +185,11 @@ class Codec:
         whole = self.write(picture, grid, tokens, self._layers(grid, tokens.shape[1]))
         # What this picture's tiles cost tells how many of them to expect in the limit.
         finest = picture.image.width * picture.image.height / _SMALLEST_TILE**2
-        tiles = min(1.3 * grid.tiles * limit / len(whole), finest)
+        tiles = min(grid.tiles * limit / len(whole) / _LEAST, finest)
         smallest = len(whole)
         for rung in ladder(*picture.image.size, tiles):
             own = tokens if rung == grid else self.tokenize(self._cut(picture, rung))
-            least = 1 if rung.tiles == 1 else (3 * own.shape[1]) // 8
+            least = 1 if rung.tiles == 1 else int(_LEAST * own.shape[1])
             if not self._tokenizer.nested:
                 least = own.shape[1]
             data, kept = self._longest(picture, rung, own, least, limit)
@@ -342,7 +363,7 @@ def devices() -> list[str]:
 
 @cache
 def _loaded(card: zoo.Card, device: str) -> Codec:
-    return Codec.of(card, device)
+    return Codec.of(card, device, precision="auto")
 
 
 def _groups(many: Iterable[tuple[T, Grid]], batch: int) -> Iterator[list[tuple[T, Grid]]]:

@@ -52,6 +52,10 @@ class Prior:
         rows = self.frequencies.sum(axis=-1)
         if (rows != TOTAL).any() or (self.frequencies < 1).any():
             raise ValueError(f"frequencies are positive and sum to {TOTAL}")
+        if not 0 <= self.coefficient.min() <= self.coefficient.max() < len(self.coefficient):
+            raise ValueError("every coefficient has a digit")
+        if not 0 <= self.neighbours.min() <= self.neighbours.max() <= self.coefficients:
+            raise ValueError("neighbours are coefficients")
 
     @property
     def coefficients(self) -> int:

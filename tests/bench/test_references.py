@@ -162,13 +162,20 @@ def test_statistics_of_another_network_are_refused(photos, tmp_path):
         bench(photos, tmp_path / "a", reference=tmp_path / "given.npz")
 
 
-@pytest.mark.parametrize("data", [None, b"no statistics", "arrays", "shapes"])
+@pytest.mark.parametrize("data", [None, b"no statistics", "arrays", "shapes", "nan", "deflate"])
 def test_what_holds_no_statistics_is_one_line(tmp_path, data):
     path = tmp_path / "given.npz"
     if data == "arrays":
         np.savez(path, mu=np.zeros(3))
     elif data == "shapes":
         np.savez(path, mu=np.zeros(3), sigma=np.eye(4))
+    elif data == "nan":
+        np.savez(path, mu=np.full(3, np.nan), sigma=np.eye(3))
+    elif data == "deflate":
+        np.savez_compressed(path, mu=np.arange(3.0), sigma=np.random.default_rng(0).random((9, 9)))
+        damaged = bytearray(path.read_bytes())
+        damaged[400:420] = b"\xff" * 20
+        path.write_bytes(damaged)
     elif data is not None:
         path.write_bytes(data)
     with pytest.raises(ModelError, match=r"given\.npz") as caught:

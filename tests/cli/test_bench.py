@@ -181,7 +181,10 @@ def test_a_missing_network_is_one_line(tmp_path):
     ("words", "reason"),
     [
         (["--qualities", "50", "--budgets", "100"], "exclude each other"),
-        (["--qualities", "0"], "more than 0"),
+        (["--qualities", "0"], "1 or more"),
+        (["--qualities", "nan"], "1 or more"),
+        (["--budgets", "inf"], "1 or more"),
+        (["--budgets", "0.5"], "1 or more"),
         (["--qualities", "500"], "1 to 100"),
         (["--budgets", "many"], "not numbers"),
         (["--codecs", "webp,gif"], "no rival named 'gif'"),

@@ -2,15 +2,17 @@
 
 import json
 
+import numpy as np
 import pytest
-from photos import photo
+from photos import photo, psnr
 from PIL import Image
-from releases import official_folder, register
-from run import run
+from releases import flextok_folder, official_folder, register
+from run import files, run
 from titoks import DIRECT, weights
+from torch import nn
 
 import titokzip
-from titokzip import container, zoo
+from titokzip import container, running, zoo
 from titokzip.errors import FormatError
 from titokzip.rate import Rate
 
@@ -117,3 +119,86 @@ def test_a_model_of_other_tokens_is_refused(tiny, tmp_path):
     assert f"not with this one ({tiny.fingerprint[:4].hex()})" in told
     with pytest.raises(FormatError, match="not with this one"):
         titokzip.decompress((tmp_path / "a.ttk").read_bytes(), model="tiny-6", device="cpu")
+
+
+def painted(path, *options):
+    """Decompress a file; its picture."""
+    run("decompress", path, "-o", path.with_suffix(".png"), "-f", *options)
+    with Image.open(path.with_suffix(".png")) as image:
+        return image.convert("RGB")
+
+
+def test_painting_in_bfloat16(tiny, tmp_path):
+    photo(60, 40).save(tmp_path / "a.png")
+    run("compress", tmp_path / "a.png", "-m", "tiny-6")
+    exact = painted(tmp_path / "a.ttk", "--precision", "float32", "--device", "cpu")
+    light = painted(tmp_path / "a.ttk", "--precision", "bfloat16", "--device", "cpu")
+    assert painted(tmp_path / "a.ttk", "--device", "cpu") == exact
+    assert 25 < psnr(light, exact) < 100
+
+
+def test_python_paints_in_what_is_fastest(tiny, monkeypatch):
+    asked = []
+    choose = running.precision
+    monkeypatch.setattr(running, "precision", lambda *given: asked.append(given) or choose(*given))
+    data = titokzip.compress(photo(60, 40), model="tiny-6", device="cpu")
+    titokzip.decompress(data, device="cpu")
+    assert asked == [("auto", "cpu")]  # of one model, loaded once
+
+
+def test_networks_are_compiled(tiny, tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(type(module).__name__))
+    photo(60, 40).save(tmp_path / "a.png")
+    run("compress", tmp_path / "a.png", "-m", "tiny-6")
+    run("decompress", tmp_path / "a.ttk", "-f")
+    assert compiled == []
+    run("compress", tmp_path / "a.png", "-m", "tiny-6", "--compile", "-f")
+    assert compiled == ["Encoder", "Quantizer", "Decoder", "Conv2d"]
+    run("decompress", tmp_path / "a.ttk", "--compile", "-f")
+    assert len(compiled) == 8
+
+
+@pytest.fixture
+def flextok(tmp_path, monkeypatch):
+    """Give a file that a small FlexTok, whose painting takes one step, made."""
+    zoo.add(flextok_folder(monkeypatch, tmp_path / "flextok_tiny"))
+    photo(60, 40).save(tmp_path / "a.png")
+    run("compress", tmp_path / "a.png", "-m", "flextok-tiny")
+    return tmp_path / "a.ttk"
+
+
+def test_steps_and_guidance(flextok):
+    told = [
+        (),
+        ("--steps", 1, "--guidance", 7.5),
+        ("--steps", 2),
+        ("--guidance", 1),
+        ("--guidance", 0),
+    ]
+    pictures = [painted(flextok, *options).tobytes() for options in told]
+    assert pictures[0] == pictures[1]
+    assert len(set(pictures)) == 4
+    light = painted(flextok, "--precision", "bfloat16")
+    assert np.abs(np.asarray(light, int) - np.asarray(painted(flextok), int)).mean() < 8
+
+
+@pytest.mark.parametrize(
+    "options", [("--steps", 0), ("--steps", "x"), ("--guidance", "nan"), ("--guidance", -1)]
+)
+def test_steps_and_guidance_that_make_no_sense(flextok, options):
+    assert "Invalid value for '--" in run("decompress", flextok, *options, "-f", code=2).stderr
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_steps_and_guidance_of_a_model_without_them(tiny, tmp_path, count):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i in range(count):
+        photo(60, 40).save(folder / f"{i}.png")
+    run("compress", "-r", folder, "-m", "tiny-6", "--rm")
+    before = files(folder)
+    for options in (("--steps", 5), ("--guidance", 2)):
+        told = run("decompress", "-r", folder, *options, code=2).stderr
+        assert told.endswith("Error: --steps and --guidance are for FlexTok; tiny-6 has none\n")
+    assert files(folder) == before

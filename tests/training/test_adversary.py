@@ -53,6 +53,17 @@ def test_an_adversarial_run_goes_on_where_it_was(begin, teacher, tmp_path):
     assert float(alone.step(tiles, 0.4)) != losses[0][0]
 
 
+def test_a_critic_can_join_later(begin, teacher, tmp_path):
+    first = begin(teacher=teacher)
+    first.step(first.sampler.batch(4), 0.3)
+    first.save(tmp_path / "resume.pt")
+    second = begin(teacher=teacher, adversarial=True)
+    second.restore(tmp_path / "resume.pt")
+    assert second.pictures == 4
+    second.step(second.sampler.batch(4), 0.4)
+    assert second.critic.state()["optimizer"]["state"]
+
+
 def test_a_critic_needs_a_teacher(begin):
     with pytest.raises(ValueError, match="teacher"):
         begin(adversarial=True)

@@ -16,6 +16,8 @@ rank = parallel.rank()
 one, other = torch.full((2, 3), float(rank)), torch.full((5,), 10.0 * rank)
 parallel.average([one, other])
 assert one.shape == (2, 3) and (one == 0.5).all() and (other == 5).all()
+parallel.share([one.fill_(rank)])
+assert (one == 0).all()
 assert parallel.agree(rank + 7.0) == 7 and parallel.size() == 2
 parallel.leave()
 """
@@ -35,7 +37,7 @@ def test_processes_average_and_agree():
 def test_two_processes_train_one_model(untrained, photos, folder, tmp_path):
     path = tmp_path / "begun.safetensors"
     card = zoo.save(path, "begun", untrained, start.count(untrained, photos, 0), "none")
-    given = ["--data", folder, "--out", tmp_path / "run", "--minutes", "0.05", "--threads", "1"]
+    given = ["--data", folder, "--out", tmp_path / "run", "--minutes", "0.02", "--threads", "1"]
     done = torchrun(TITOKZIP, "train", "toy", "--init", path, *given)
     assert done.returncode == 0, done.stderr
     trained = zoo.card(tmp_path / "run" / "toy.safetensors")

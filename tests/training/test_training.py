@@ -146,6 +146,9 @@ def test_what_makes_no_sense_is_a_usage_error(tmp_path, folder, monkeypatch):
     assert "there are: toy, xs, xs-vivid, s" in run("train", "titok", *given, code=2).stderr
     run("train", "toy", "--data", tmp_path / "missing", "--out", tmp_path, code=2)
     run("train", "toy", *given, "--device", "mps", code=2)
+    run("train", "toy", *given, "--minutes", "0", code=2)
+    run("train", "toy", *given, "--threads", "0", code=2)
+    assert "--name a/b" in run("train", "toy", *given, "--name", "a/b", code=2).stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -155,7 +158,7 @@ def test_training_starts_from_no_released_model(folder, tmp_path, monkeypatch):
     card = zoo.add(official_folder(tmp_path / "tokenizer_tiny_6_imagenet"))
     given = ["train", "toy", "--data", folder, "--out", tmp_path / "run", "--init", card.path]
     told = run(*given, code=3).stderr
-    assert told == f"titokzip: {card.path}: training goes on from our own models, not released ones\n"
+    assert told == f"titokzip: {card.path}: training starts from our own models only\n"
 
 
 def test_training_starts_from_a_model(untrained, photos, folder, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ on, and 50,000 pictures take no memory. Sums are float64: in float32 the distanc
 
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 from titokzip.errors import ModelError
 
 Array = NDArray[np.float64]
+_DAMAGE = (
+    ValueError, KeyError, TypeError, AttributeError, EOFError, zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
 _CHUNK = 1024  # rows read at once
 
 
@@ -66,10 +70,12 @@ def load(path: Path) -> Statistics:
             count = int(file["count"]) if "count" in file else 0
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise ModelError(f"{path}: no statistics (.npz with mu and sigma) in it") from error
     if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
         raise ModelError(f"{path}: mu {mean.shape} and sigma {covariance.shape} do not fit")
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        raise ModelError(f"{path}: mu or sigma holds what is no number")
     return Statistics(count, mean, covariance)
 
 

@@ -1,5 +1,6 @@
 """titokzip bench: the codec beside others, at the same bytes."""
 
+import math
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -26,8 +27,8 @@ class Numbers(click.ParamType[Any]):
             numbers = [float(part) for part in str(value).split(",")]
         except ValueError:
             self.fail(f"{value!r} is not numbers with commas between them", param, ctx)
-        if any(number <= 0 for number in numbers):
-            self.fail(f"{value!r}: all must be more than 0", param, ctx)
+        if not all(1 <= number < math.inf for number in numbers):
+            self.fail(f"{value!r}: all must be 1 or more", param, ctx)
         return numbers
 
 

@@ -54,7 +54,8 @@ def compress(
     _check_colour(background)
     reporting = {"as_json": options["as_json"]}
     reporting |= {key: options.pop(key) for key in ("quiet", "verbose")}
-    device, threads, batch = (options.pop(key) for key in ("device", "threads", "batch_size"))
+    device, threads = options.pop("device"), options.pop("threads")
+    batch, compiled = options.pop("batch_size"), options.pop("compiled")
     jobs = plan(files, PICTURES, _renamed, **options)
     begun = time.perf_counter()
     import torch  # noqa: F401  (its time is reported apart)
@@ -64,7 +65,7 @@ def compress(
     from titokzip.codec import Codec
 
     check_device(device)
-    codec = Codec.load(model or zoo.DEFAULT, device, batch)
+    codec = Codec.load(model or zoo.DEFAULT, device, batch, compiled=compiled)
     start = {"import torch": imported - begun, "load model": time.perf_counter() - imported}
     how = bulk.Options(options["force"], options["remove"], threads)
     results = bulk.compress_files(jobs, codec, rate, how, background=background, verify=verify)

@@ -3,14 +3,19 @@
 import re
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from titokzip.cli.files import check_device, file_options, plan, report
 
+if TYPE_CHECKING:
+    from titokzip.codec import Codec
+    from titokzip.zoo import Card
+
 FORMATS = ["png", "webp", "jpg", "ppm", "bmp", "tif"]
 _LARGEST = 2**28  # pixels that --size may ask for
+_STRONGEST = 1000  # guidance
 
 
 def _size(context: click.Context, option: click.Parameter, value: str) -> str | tuple[int, int]:
@@ -24,6 +29,12 @@ def _size(context: click.Context, option: click.Parameter, value: str) -> str | 
             f"{value!r} is not original, native or WxH of up to {_LARGEST:,} pixels"
         )
     return width, height
+
+
+def _strength(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not 0 <= value <= _STRONGEST:  # or no number
+        raise click.BadParameter(f"{value} is not in 0 to {_STRONGEST}")
+    return value
 
 
 @click.command(short_help="Paint the pictures of .ttk files.")
@@ -51,6 +62,20 @@ def _size(context: click.Context, option: click.Parameter, value: str) -> str | 
     metavar="NAME",
     help="Model to paint with, if not the one that is found by itself.",
 )
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    default="auto",
+    show_default=True,
+    help="What to paint in; auto is bfloat16 on CUDA.",
+)
+@click.option("--steps", type=click.IntRange(1, 1000), help="Of FlexTok's painting.  [default: 20]")
+@click.option(
+    "--guidance",
+    type=float,
+    callback=_strength,
+    help="How strongly FlexTok follows the tokens; 1 is fastest.  [default: 7.5]",
+)
 def decompress(
     files: tuple[str, ...],
     suffix: str | None,
@@ -58,6 +83,9 @@ def decompress(
     allow_partial: bool,
     max_pixels: int | None,
     model: str | None,
+    precision: str,
+    steps: int | None,
+    guidance: float | None,
     **options: Any,
 ) -> None:
     """Decompress .ttk files: photo.ttk becomes photo.png.
@@ -69,7 +97,8 @@ def decompress(
     """
     reporting = {"as_json": options["as_json"]}
     reporting |= {key: options.pop(key) for key in ("quiet", "verbose")}
-    device, threads, batch = (options.pop(key) for key in ("device", "threads", "batch_size"))
+    device, threads = options.pop("device"), options.pop("threads")
+    batch, compiled = options.pop("batch_size"), options.pop("compiled")
     chosen = f".{suffix}" if suffix else None
     _check_suffix(options["output"], chosen)
     jobs = plan(files, {".ttk"}, lambda path: path.with_suffix(chosen or ".png"), **options)
@@ -78,11 +107,18 @@ def decompress(
 
     start = {"import torch": time.perf_counter() - begun}
     from titokzip import bulk
+    from titokzip.codec import Codec
 
     check_device(device)
+
+    def load(card: "Card") -> Codec:
+        codec = Codec.of(card, device, batch, precision, compiled)
+        _guide(codec, card.name, steps, guidance)
+        return codec
+
     results = bulk.decompress_files(
         jobs,
-        bulk.Models(model, device, batch),
+        bulk.Models(model, load),
         bulk.Options(options["force"], options["remove"], threads),
         suffix=chosen,
         native=size == "native",
@@ -91,6 +127,19 @@ def decompress(
         max_pixels=max_pixels,
     )
     report(results, jobs, start, **reporting)
+
+
+def _guide(codec: "Codec", name: str, steps: int | None, guidance: float | None) -> None:
+    """Set how a model samples, or refuse if it does not."""
+    if steps is None and guidance is None:
+        return
+    from titokzip.models.tokenizer import Sampler
+
+    tokenizer = codec.model.tokenizer
+    if not isinstance(tokenizer, Sampler):
+        raise click.UsageError(f"--steps and --guidance are for FlexTok; {name} has none")
+    tokenizer.steps = steps or tokenizer.steps
+    tokenizer.guidance = tokenizer.guidance if guidance is None else guidance
 
 
 def _check_suffix(output: str | None, chosen: str | None) -> None:

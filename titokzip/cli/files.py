@@ -63,10 +63,14 @@ def file_options(command: Command) -> Command:
             ),
             click.option(
                 "--batch-size",
-                default=16,
-                show_default=True,
                 type=click.IntRange(1, 4096),
-                help="Tiles that the network sees at once.",
+                help="Tiles that the network sees at once.  [default: 16; on CUDA, what fits]",
+            ),
+            click.option(
+                "--compile",
+                "compiled",
+                is_flag=True,
+                help="Compile the network, for bulk work: it costs a minute or more at the start.",
             ),
             click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout."),
             click.option("--quiet", is_flag=True, help="Report errors only."),

@@ -10,6 +10,8 @@ from titokzip.cli.files import check_device
 if TYPE_CHECKING:
     from titokzip.training.loop import Progress
 
+_minutes = click.FloatRange(0, min_open=True)
+
 
 @click.command(short_help="Train a model on photos.")
 @click.argument("preset")
@@ -25,11 +27,11 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folder for the run: resume.pt, log.jsonl, sheet.png and the model.",
 )
-@click.option("--minutes", type=float, default=10, show_default=True, help="Minutes of this run.")
+@click.option("--minutes", type=_minutes, default=10, show_default=True, help="Of this run.")
 @click.option(
     "--plan-minutes",
     "planned",
-    type=float,
+    type=_minutes,
     help="Minutes of all runs chained by --resume.  [default: --minutes]",
 )
 @click.option("--resume", is_flag=True, help="Go on from resume.pt, if there is one.")
@@ -47,14 +49,14 @@ if TYPE_CHECKING:
 @click.option("--adversarial", is_flag=True, help="Train against a critic too; needs --teacher.")
 @click.option("--compile", "compiled", is_flag=True, help="Compile the painter first (CUDA).")
 @click.option("--name", default=None, help="Name of the model.  [default: the preset's]")
-@click.option("--limit", type=int, help="Photos to use, at the most.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--threads", type=int, help="CPU threads.  [default: all cores]")
+@click.option("--limit", type=click.IntRange(1), help="Photos to use, at the most.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), help="CPU threads.  [default: all cores]")
 @click.option(
     "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda", "mps"])
 )
 def train(preset: str, **options: Any) -> None:
-    """Train PRESET (toy, xs or s) on photos for some minutes.
+    """Train PRESET (toy, xs, xs-vivid or s) on photos for some minutes.
 
     \b
     titokzip train toy --data photos --minutes 1 --out runs/toy
@@ -73,6 +75,8 @@ def train(preset: str, **options: Any) -> None:
     check_device(options["device"])
     options["planned"] = options["planned"] or options["minutes"]
     options["name"] = options["name"] or preset
+    if options["name"] != Path(options["name"]).name:
+        raise click.UsageError(f"--name {options['name']}: the model is written into --out")
     settings = start.Settings(preset, **options)
     card = start.run(settings, _report)
     click.echo(f"{card.path}: {card.fingerprint.hex()[:8]}", err=True)

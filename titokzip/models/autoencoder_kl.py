@@ -10,7 +10,7 @@ about.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +46,11 @@ class AutoencoderKL(nn.Module):
         self.quant = nn.Conv2d(2 * config.channels, 2 * config.channels, 1)
         self.unquant = nn.Conv2d(config.channels, config.channels, 1)
         self.decoder = Decoder(config)
+
+    def compile(self, *how: Any, **more: Any) -> None:
+        """Compile the modules that `encode` and `decode` call: this one never is."""
+        for part in self.children():
+            part.compile(*how, **more)
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Give the cells [B, C, h, w] of pixels [B, 3, scale * h, scale * w] in -1..1.

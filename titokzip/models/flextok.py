@@ -14,7 +14,7 @@ B pictures, S the side of a tile, L tokens, k of them kept, C channels of a cell
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import torch
 from torch import Tensor, nn
@@ -141,8 +141,17 @@ class FlexTok(nn.Module):
 
         The pixels are about 0..1 and not clamped.
         """
-        cells = (features / self.config.scaling).to(self.encoder.registers.dtype)
-        return self.autoencoder.decode(cells) / 2 + 0.5
+        cells = (features / self.config.scaling).to(self.autoencoder.unquant.weight.dtype)
+        return self.autoencoder.decode(cells).float() / 2 + 0.5
+
+    def decode_in(self, dtype: torch.dtype) -> Self:
+        """Convert all that comes after the tokens, in place; tokens are the same as ever.
+
+        Cells and pixels come in float32 whatever it is.
+        """
+        for part in (self.decoder, self.autoencoder.unquant, self.autoencoder.decoder):
+            part.to(dtype)
+        return self
 
 
 _D12: Final = ViTConfig(768, 12, 12)

@@ -17,6 +17,7 @@ B pictures, S side, P patches, D width, J coefficients, L tokens, T = 7 digits a
 
 import math
 from dataclasses import dataclass, field
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -184,6 +185,15 @@ class Spectral(nn.Module):
     def paint(self, features: Tensor) -> Tensor:
         """Return the pixels that `decode` has already painted."""
         return features
+
+    def decode_in(self, dtype: torch.dtype) -> Self:
+        """Convert the painter, in place; the linear code stays as it is, and so do tokens.
+
+        Pixels come in float32 whatever it is.
+        """
+        self.painter.to(dtype)
+        self.painter_end.to(dtype)
+        return self
 
     def to_integers(self, tokens: Tensor) -> Tensor:
         """Read tokens [B, k] as integers [B, J], absent digits as zero; undoes `to_tokens`."""

@@ -11,6 +11,7 @@ D width.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -199,7 +200,7 @@ class TiTok(nn.Module):
         pixels: Tensor = self.painter(features)
         return pixels.float()
 
-    def decode_in(self, dtype: torch.dtype) -> "TiTok":
+    def decode_in(self, dtype: torch.dtype) -> Self:
         """Convert all that comes after the tokens, in place; tokens are the same as ever.
 
         In bfloat16 it takes half the memory and, where the processor has instructions for it,

@@ -1,7 +1,8 @@
-"""What a model must offer to be a codec; TiTok, our own model and the tests' toy satisfy it."""
+"""What a model must offer to be a codec; TiTok, FlexTok and our own model satisfy it."""
 
-from typing import Protocol
+from typing import Protocol, Self, runtime_checkable
 
+import torch
 from torch import Tensor
 
 
@@ -26,3 +27,15 @@ class Tokenizer(Protocol):
     def paint(self, features: Tensor) -> Tensor:
         """Turn features [B, C, h, w] of tiles laid side by side into pixels [B, 3, H, W]."""
         ...
+
+    def decode_in(self, dtype: torch.dtype) -> Self:
+        """Convert all that comes after the tokens, in place; tokens are the same as ever."""
+        ...
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """What FlexTok has besides: it paints by steps that the tokens guide."""
+
+    steps: int
+    guidance: float

@@ -46,6 +46,13 @@ def average(tensors: Iterable[Tensor]) -> None:
         tensor.copy_(part.view_as(tensor))
 
 
+def share(tensors: Iterable[Tensor]) -> None:
+    """Replace each tensor by that of the first process: all begin alike."""
+    if dist.is_initialized():
+        for tensor in tensors:
+            dist.broadcast(tensor, 0)
+
+
 def agree(number: float) -> float:
     """Take the number of the first process: all decide alike by it."""
     if not dist.is_initialized():

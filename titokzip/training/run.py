@@ -44,6 +44,7 @@ class Run:
     ) -> None:
         self.preset, self.device, self.teacher, self.reading = preset, device, teacher, reading
         self.model = model.to(device)
+        parallel.share(model.state_dict().values())
         if model.reader is not None:
             model.reader.requires_grad_(reading)
             model.reader_end.requires_grad_(reading)
@@ -54,22 +55,22 @@ class Run:
         self.validation = centre_tiles(photos.validation[:WATCHED], model.size)
         self.optimizer = Optimizer(model, preset.muon, preset.adam)
         in_bfloat16(model)
+        typical = Sampler(photos.training, model.size, model.overlap, seed).batch(SAMPLED)
         if compiled:
             model.painter.compile()
             model.painter_end.compile()
         training = [photo.to(device) for photo in photos.training]
         seed += 1_000_003 * parallel.rank()
         self.sampler = Sampler(training, model.size, model.overlap, seed)
-        typical = Sampler(photos.training, model.size, model.overlap, seed).batch(SAMPLED)
         self.objective = StraightThrough(model, typical.to(device)).to(device)
         self.critic: Critic | None = None
         if adversarial:
             if teacher is None:
                 raise ValueError("a critic judges by what a teacher sees; there is no teacher")
             self.critic = Critic(teacher(typical[:WATCHED].to(device))).to(device)
-        self.drawn = (
-            self.sampler.state()
-        )  # after the last batch learnt from; others are drawn ahead
+            parallel.share(self.critic.state_dict().values())
+        # After the last batch learnt from; others are drawn ahead.
+        self.drawn = self.sampler.state()
         self.random = torch.Generator().manual_seed(seed)
         self.seconds, self.pictures, self.loss = 0.0, 0, 0.0
 
@@ -130,7 +131,7 @@ class Run:
         temporary.replace(path)
 
     def restore(self, path: Path) -> None:
-        """Go on where a saved run stood."""
+        """Go on where a saved run stood; a critic that it did not have begins to learn."""
         state = torch.load(path, map_location=self.device, weights_only=True)
         self.optimizer.restore(state["optimizer"])
         self.seconds, self.pictures = state["seconds"], state["pictures"]
@@ -139,7 +140,7 @@ class Run:
             self.sampler.restore(state["sampler"])
             self.drawn = state["sampler"]
             self.random.set_state(state["random"].cpu())
-        if self.critic is not None:
+        if self.critic is not None and state["critic"] is not None:
             self.critic.restore(state["critic"])
 
 

@@ -58,7 +58,7 @@ def run(settings: Settings, report: Callable[[Progress], None]) -> zoo.Card:
     loaded = zoo.load(_start(settings, preset, photos))
     start, tables = loaded.tokenizer, loaded.prior
     if not isinstance(start, Spectral):
-        raise ModelError(f"{settings.init}: training goes on from our own models, not released ones")
+        raise ModelError(f"{settings.init}: training starts from our own models only")
     start = _grown(start, preset.model.texture)
     training = Run(
         start.train().requires_grad_(True),

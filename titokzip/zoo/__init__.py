@@ -129,6 +129,8 @@ def known_as(path: Path, name: str | None = None, like: str | None = None) -> Re
         return release(like)
     if name in RELEASES:
         return RELEASES[name]
+    for part in path.parts[-4:]:
+        continuous.refuse(part.rpartition("--")[2])
     guessed = installed.guess(path)
     if guessed is None:
         raise ModelError(f"{path}: its name tells no release; --like names one, such as titok-l32")

@@ -57,18 +57,21 @@ def card(path: Path) -> Card:
             f"{path}: not a titokzip model; `titokzip models add` takes released weights"
         )
     try:
+        config = dict(json.loads(metadata["config"]))
+        if not isinstance(config["length"], int):
+            raise TypeError(f"length is {config['length']!r}")
         return Card(
             name=metadata["name"],
             path=weights[0],
             kind=metadata["kind"],
             fingerprint=bytes.fromhex(metadata["fingerprint"]),
             digest=bytes.fromhex(metadata["digest"]),
-            config=dict(json.loads(metadata["config"])),
+            config=config,
             licence=metadata["licence"],
             vocabulary=VOCABULARY,
             weights=weights,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: its card is damaged ({error})") from error
 
 

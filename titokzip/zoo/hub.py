@@ -41,6 +41,8 @@ def forget(repository: str, revision: str) -> None:
     library = _library()
     from huggingface_hub import constants
 
+    if not Path(constants.HF_HUB_CACHE).is_dir():
+        return
     cache = library.scan_cache_dir(constants.HF_HUB_CACHE)
     for repo in cache.repos:
         if repo.repo_id == repository and revision in {kept.commit_hash for kept in repo.revisions}:

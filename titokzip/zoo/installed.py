@@ -9,6 +9,8 @@ import os
 import re
 import tempfile
 from pathlib import Path
+from types import NoneType
+from typing import Any, Final
 
 from titokzip.errors import ModelError
 from titokzip.zoo import official
@@ -17,6 +19,9 @@ from titokzip.zoo.model import Card, Model
 
 SUFFIX = ".model.json"
 FORMAT = "titokzip released model 1"
+_FIELDS: Final[dict[str, tuple[type, ...]]] = {
+    "bytes": (int,), "config": (str, NoneType), "revision": (str, NoneType),
+}  # fmt: skip
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -30,6 +35,7 @@ def card(path: Path) -> Card:
         told = json.loads(path.read_bytes())
         if told["format"] != FORMAT:
             raise ModelError(f"{path}: not the card of a model")
+        _check(told)
         release = RELEASES.get(told["release"])
         if release is None:
             raise ModelError(f"{path}: {told['release']} is newer than this titokzip")
@@ -39,7 +45,7 @@ def card(path: Path) -> Card:
             kind=release.family,
             fingerprint=bytes.fromhex(told["fingerprint"]),
             digest=bytes.fromhex(told["sha256"]),
-            config={"length": release.tokens, **told},
+            config=told | {"length": release.tokens},
             licence=release.licence,
             vocabulary=release.vocabulary,
             weights=(Path(told["weights"]),),
@@ -47,6 +53,13 @@ def card(path: Path) -> Card:
         )
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise ModelError(f"{path}: its card is damaged ({error})") from error
+
+
+def _check(told: dict[str, Any]) -> None:
+    """Refuse fields of other types than `install` writes."""
+    for key, kinds in _FIELDS.items():
+        if not isinstance(told[key], kinds):
+            raise TypeError(f"{key} is {told[key]!r}")
 
 
 def install(

@@ -7,6 +7,7 @@ mapped into memory, so a tensor is read when it is used, and once.
 
 import hashlib
 import json
+import pickle
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -88,6 +89,9 @@ def read(path: Path, device: str = "cpu") -> dict[str, "Tensor"]:
         state = torch.load(path, map_location=device, weights_only=True, mmap=mapped)
     except ModelError:
         raise
+    except pickle.UnpicklingError as error:  # torch would advise to trust it
+        reason = "damaged, or no pickle of tensors alone"
+        raise ModelError(f"{path}: cannot be read as weights ({reason})") from error
     except Exception as error:  # a damaged pickle raises whatever it likes
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ModelError(f"{path}: cannot be read as weights ({reason})") from error
@@ -176,18 +180,18 @@ def _config(path: Path) -> dict[str, Any]:
     """Read a config.json, references of OmegaConf such as ${model.size} looked up."""
     try:
         root = json.loads(path.read_bytes())
+        if not isinstance(root, dict):
+            raise ModelError("is no JSON object")
+        return {key: _resolved(value, root) for key, value in root.items()}
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"cannot be read as JSON ({error})") from error
-    if not isinstance(root, dict):
-        raise ModelError("is no JSON object")
 
-    def resolved(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: resolved(inner) for key, inner in value.items()}
-        match = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
-        return _at(root, match[1], value) if match else value
 
-    return {key: resolved(value) for key, value in root.items()}
+def _resolved(value: Any, root: dict[str, Any]) -> Any:
+    if isinstance(value, dict):
+        return {key: _resolved(inner, root) for key, inner in value.items()}
+    match = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
+    return _at(root, match[1], value) if match else value
 
 
 def _at(root: dict[str, Any], path: str, default: str) -> Any:
