@@ -28,7 +28,7 @@ def main() -> None:
     face = Image.open(args.face).convert("RGB")
     face = face.crop((0, 64, 512, 576)).resize((512, 512))
     cells = [
-        stacked(codec, picture, name, [Rate(max_bytes=400)], 400)
+        stacked({"xs": codec}, picture, name, [Rate(max_bytes=400)], 400)
         for picture, name in ((face, "a face"), (page(512), "a page of text"))
     ]
     sheet = Image.new("RGB", (sum(c.width + GAP for c in cells) - GAP, cells[0].height), "white")

@@ -24,11 +24,9 @@ from titokzip.errors import FormatError, RateError, TitokzipError
 from titokzip.models.tokenizer import Tokenizer
 from titokzip.mosaic import mosaic
 from titokzip.pictures import Picture
-from titokzip.rate import Rate, ladder
+from titokzip.rate import Rate, fit
 from titokzip.tiling import Grid, Tiles
 
-_SMALLEST_TILE = 64  # source pixels each way: room for more bytes blows nothing up further
-_LEAST = 3 / 8  # of the tokens of a tile; with fewer, fewer tiles look better
 Size = tuple[int, int] | None
 Row = NDArray[np.int32]  # the tokens of one tile
 T = TypeVar("T")
@@ -160,10 +158,18 @@ class Codec:
     ) -> tuple[bytes, entropy.Tokens]:
         """Code a picture as `rate` asks; the file, and the tokens that it holds."""
         limit = rate.limit(*picture.image.size)
-        if limit is not None:
-            return self._fitted(picture, grid, tokens, limit)
-        kept = tokens[:, : self._kept(rate.tokens)]
-        return self.write(picture, grid, kept, self._layers(grid, kept.shape[1])), kept
+        if limit is None:
+            kept = tokens[:, : self._kept(rate.tokens)]
+            return self._layered(picture, grid, kept), kept
+        return fit(
+            limit,
+            picture.image.size,
+            grid,
+            tokens,
+            nested=self._tokenizer.nested,
+            tokenize=lambda grid: self.tokenize(self._cut(picture, grid)),
+            write=lambda grid, tokens: self._layered(picture, grid, tokens),
+        )
 
     def _kept(self, asked: int | None) -> int:
         length = self._tokenizer.length
@@ -173,48 +179,10 @@ class Codec:
             raise RateError(f"this model has {length} tokens a tile, not {asked}")
         return asked
 
-    def _layers(self, grid: Grid, kept: int) -> int:
-        """Choose layers: each costs about six bytes, so a small file has one."""
-        tokens = grid.tiles * kept if self._tokenizer.nested else 0
-        return 1 if tokens <= 512 else 2 if tokens <= 1024 else 3
-
-    def _fitted(
-        self, picture: Picture, grid: Grid, tokens: entropy.Tokens, limit: int
-    ) -> tuple[bytes, entropy.Tokens]:
-        """Find the finest grid, and on it the most tokens, that fit into `limit` bytes."""
-        whole = self.write(picture, grid, tokens, self._layers(grid, tokens.shape[1]))
-        # What this picture's tiles cost tells how many of them to expect in the limit.
-        finest = picture.image.width * picture.image.height / _SMALLEST_TILE**2
-        tiles = min(grid.tiles * limit / len(whole) / _LEAST, finest)
-        smallest = len(whole)
-        for rung in ladder(*picture.image.size, tiles):
-            own = tokens if rung == grid else self.tokenize(self._cut(picture, rung))
-            least = 1 if rung.tiles == 1 else int(_LEAST * own.shape[1])
-            if not self._tokenizer.nested:
-                least = own.shape[1]
-            data, kept = self._longest(picture, rung, own, least, limit)
-            if len(data) <= limit:
-                return data, own[:, :kept]
-            smallest = min(smallest, len(data))
-        raise RateError(f"this picture takes at least {smallest} bytes; {limit} are too few")
-
-    def _longest(
-        self, picture: Picture, grid: Grid, tokens: entropy.Tokens, least: int, limit: int
-    ) -> tuple[bytes, int]:
-        """Keep the most tokens, but at least `least`, whose file fits into `limit` bytes."""
-
-        def written(kept: int) -> bytes:
-            return self.write(picture, grid, tokens[:, :kept], self._layers(grid, kept))
-
-        best, low, high = written(least), least, tokens.shape[1]
-        while low < high and len(best) <= limit:
-            middle = (low + high + 1) // 2
-            data = written(middle)
-            if len(data) <= limit:
-                best, low = data, middle
-            else:
-                high = middle - 1
-        return best, low
+    def _layered(self, picture: Picture, grid: Grid, tokens: entropy.Tokens) -> bytes:
+        """Write as many layers as pay: each costs about six bytes, so a small file has one."""
+        count = tokens.size if self._tokenizer.nested else 0
+        return self.write(picture, grid, tokens, 1 if count <= 512 else 2 if count <= 1024 else 3)
 
     def _cut(self, picture: Picture, grid: Grid) -> Iterator[Tiles]:
         size = self._tokenizer.size

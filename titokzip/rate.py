@@ -1,17 +1,21 @@
 """How many bytes: quality, bits per pixel or a limit to a grid and tokens a tile.
 
 Two dials set the size of a file: how many tiles the picture is resampled to, and how many tokens
-are kept of each. Measured on photos, it hardly matters which of them the bytes go to, so the
-number of tiles moves first, because few tiles are fast, and tokens are cut to fit.
+are kept of each. Without a limit of bytes the number of tiles moves, and each keeps all tokens, for
+few tiles are fast. Under a limit there are as many tiles as have at least half of theirs. With fewer,
+PSNR goes on rising a little, but colours that the last tokens would tell change at every border.
 
 Quality is relative to the picture, not to its pixels: a photo of 12 megapixels takes hardly more
 bytes than the same photo of one, and looks the same on the same screen.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
+from titokzip.entropy import Tokens
+from titokzip.errors import RateError
 from titokzip.tiling import Grid
 
 DEFAULT_QUALITY = 50
@@ -19,6 +23,8 @@ _MIDDLE_TILES = 12  # of a picture at the default quality, at the most
 _MIDDLE_SIDE = 192  # source pixels that such a tile covers each way, at the least
 _STEPS_PER_DOUBLING = 25  # of quality, for half the side of a tile
 _MAX_TILES = 2**16
+_SMALLEST_TILE = 64  # source pixels each way: room for more bytes blows nothing up further
+_LEAST = 1 / 2  # of the tokens of a tile; with fewer, its borders show
 
 
 @dataclass(frozen=True)
@@ -96,3 +102,50 @@ def ladder(width: int, height: int, tiles: float) -> Iterator[Grid]:
             yield grid
             seen = grid
         tiles /= 1.19
+
+
+def fit(
+    limit: int,
+    size: tuple[int, int],
+    grid: Grid,
+    tokens: Tokens,
+    *,
+    nested: bool,
+    tokenize: Callable[[Grid], Tokens],
+    write: Callable[[Grid, Tokens], bytes],
+) -> tuple[bytes, Tokens]:
+    """Find the finest grid, and on it the most tokens, whose file fits into `limit` bytes.
+
+    A picture of `size` has the tokens [N, L] on `grid`; `tokenize` gives those on another grid, and
+    `write` the file of some. Gives the file and the tokens in it.
+
+    Raises:
+        RateError: not even the smallest file fits.
+    """
+    least = _LEAST if nested else 1.0
+    smallest = len(write(grid, tokens))
+    # What this picture's tiles cost tells how many of them to expect in the limit.
+    finest = size[0] * size[1] / _SMALLEST_TILE**2
+    for rung in ladder(*size, min(grid.tiles * limit / smallest / least, finest)):
+        own = tokens if rung == grid else tokenize(rung)
+        fewest = int(least * own.shape[1]) if rung.tiles > 1 or not nested else 1
+        data, kept = _most(limit, own, fewest, partial(write, rung))
+        if len(data) <= limit:
+            return data, own[:, :kept]
+        smallest = min(smallest, len(data))
+    raise RateError(f"this picture takes at least {smallest} bytes; {limit} are too few")
+
+
+def _most(
+    limit: int, tokens: Tokens, fewest: int, write: Callable[[Tokens], bytes]
+) -> tuple[bytes, int]:
+    """Keep the most tokens, but at least `fewest`, whose file fits into `limit` bytes."""
+    best, low, high = write(tokens[:, :fewest]), fewest, tokens.shape[1]
+    while low < high and len(best) <= limit:
+        middle = (low + high + 1) // 2
+        data = write(tokens[:, :middle])
+        if len(data) <= limit:
+            best, low = data, middle
+        else:
+            high = middle - 1
+    return best, low

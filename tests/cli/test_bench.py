@@ -150,10 +150,12 @@ def test_statistics_of_other_photos_can_be_given(imagenet, inception, tmp_path):
 
 def test_rivals_get_the_bytes_of_each_of_our_files(tmp_path):
     photo(300, 200).save(tmp_path / "a.png")
-    words = ["--qualities", "70", "--codecs", "webp,jpeg", "--no-speed", "--out", tmp_path / "out"]
+    words = ["--qualities", "70,70.0", "--codecs", "webp,jpeg,webp"]  # each is measured once
+    words += ["--no-speed", "--out", tmp_path / "out"]
     bench("--dataset", tmp_path / "a.png", *words)
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     own, *others = result["rows"][0]["rows"]
+    assert [row["codec"] for row in others] == ["webp", "jpeg"]
     assert {row["budget"] for row in others} == {own["bytes"]}
 
 

@@ -14,6 +14,7 @@ from titoks import DIRECT, build
 
 import titokzip
 from titokzip import tiling, zoo
+from titokzip.zoo import embedded
 from titokzip.zoo.catalog import Golden
 
 
@@ -84,6 +85,18 @@ def test_released_models_are_listed_once_here(tiny):
     row = listed("tiny-6")
     assert (row["here"], row["path"]) == (True, str(tiny.path))
     assert (row["rfid"], row["tile_bytes"], row["bytes"]) == (9.5, 5, tiny.size)
+
+
+def test_a_model_that_lacks_a_part_is_listed_as_damaged(tmp_path, monkeypatch):
+    model = zoo.load(zoo.find("xs"))
+    monkeypatch.setattr(embedded, "LARGEST_PART", 2**22)
+    (tmp_path / "models").mkdir()
+    path = tmp_path / "models/cut.safetensors"
+    card = zoo.save(path, "cut", model.tokenizer, model.prior, "none")
+    card.weights[-1].unlink()
+    assert (listed("cut")["parameters"], listed("xs")["here"]) == (None, True)
+    (line,) = [line for line in run("models", "list").stdout.splitlines() if line[:4] == "cut "]
+    assert " damaged  none  " in line
 
 
 def test_models_are_added_verified_and_removed(folder, tmp_path):

@@ -286,6 +286,7 @@ def test_config_json_tells_what_weights_do_not():
     [
         (card(scaling=None), "scaling_factor is None, not a positive number"),
         (card(scaling="${vae.scale}"), "scaling_factor is '.{12}', not a positive number"),
+        (card(scaling=10**400), "scaling_factor is 10+, not a positive number"),
         (card(max_timestep=float("nan")), "max_timestep is nan, not"),
         (card(max_timestep=True), "max_timestep is True, not"),
         (card(levels=[8, 8, 8, 8]), r"levels is \[8, 8, 8, 8\], not \[8, 8, 8, 5, 5, 5\]"),

@@ -7,9 +7,10 @@ import sys
 from titokzip import zoo
 from titokzip.training import start
 
-TITOKZIP = "from titokzip.cli import main; main()"
-AVERAGED = """
+# The processes average and agree, then stay together for the command.
+PROGRAM = """
 import torch
+from titokzip.cli import main
 from titokzip.training import parallel
 parallel.join(torch.device("cpu"))
 rank = parallel.rank()
@@ -19,7 +20,7 @@ assert one.shape == (2, 3) and (one == 0.5).all() and (other == 5).all()
 parallel.share([one.fill_(rank)])
 assert (one == 0).all()
 assert parallel.agree(rank + 7.0) == 7 and parallel.size() == 2
-parallel.leave()
+main()
 """
 
 
@@ -29,16 +30,11 @@ def torchrun(program, *arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
-def test_processes_average_and_agree():
-    done = torchrun(AVERAGED)
-    assert done.returncode == 0, done.stderr
-
-
-def test_two_processes_train_one_model(untrained, photos, folder, tmp_path):
+def test_two_processes_average_agree_and_train_one_model(untrained, photos, folder, tmp_path):
     path = tmp_path / "begun.safetensors"
     card = zoo.save(path, "begun", untrained, start.count(untrained, photos, 0), "none")
     given = ["--data", folder, "--out", tmp_path / "run", "--minutes", "0.02", "--threads", "1"]
-    done = torchrun(TITOKZIP, "train", "toy", "--init", path, *given)
+    done = torchrun(PROGRAM, "train", "toy", "--init", path, *given, "--device", "cpu")
     assert done.returncode == 0, done.stderr
     trained = zoo.card(tmp_path / "run" / "toy.safetensors")
     assert trained.fingerprint == card.fingerprint

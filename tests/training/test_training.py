@@ -1,16 +1,19 @@
 """Training, on photos and models so small that it takes seconds."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
 import torch
 from photos import photo, psnr
+from PIL import Image
 from releases import official_folder, register
 from run import run
 
 from titokzip import container, zoo
 from titokzip.codec import Codec
+from titokzip.errors import ModelError
 from titokzip.rate import Rate
 from titokzip.training import loop, spectrum, start
 from titokzip.training.presets import PRESETS
@@ -108,6 +111,21 @@ def test_a_save_that_fails_keeps_the_last_one(begin, tmp_path, monkeypatch):
     training.restore(tmp_path / "resume.pt")
 
 
+def test_what_is_no_run_of_this_model_is_not_resumed(begin, tmp_path):
+    path, training, other = tmp_path / "resume.pt", begin(), begin()
+    training.save(path)
+    whole, before = path.read_bytes(), parameters(training)
+    other.model.mean += 1  # the networks would fit
+    other.save(path)
+    torch.save([1, 2], tmp_path / "list.pt")
+    listed = (tmp_path / "list.pt").read_bytes()
+    for data in (whole[:-100], whole[:100], b"", b"words", listed, path.read_bytes()):
+        path.write_bytes(data)
+        with pytest.raises(ModelError, match=r"resume\.pt: not a run of this model"):
+            training.restore(path)
+    assert torch.equal(parameters(training), before)
+
+
 def test_photos_that_fail_to_be_drawn_end_the_run(begin, photos, tmp_path):
     training = begin()
     training.sampler.photos = [torch.zeros(3, 0, 0)]
@@ -138,6 +156,30 @@ def test_the_command_trains_a_model_that_compresses(folder, tmp_path, few, monke
     painted = Codec.load(str(first.path), "cpu").decompress(written)
     assert psnr(painted, image) > 18
     assert Codec.load(str(first.path), "cpu").compress(image, Rate(max_bytes=60))
+
+
+def test_the_folder_of_another_run_is_refused(untrained, photos, folder, tmp_path):
+    path = tmp_path / "start.safetensors"
+    zoo.save(path, "start", untrained, start.count(untrained, photos, 1), "none")
+    (tmp_path / "resume.pt").write_bytes(b"cut")
+    given = ["--data", folder, "--out", tmp_path, "--minutes", "0.01"]
+    told = run("train", "xs", *given, "--resume", code=3).stderr
+    assert told == f"titokzip: {tmp_path}: of another shape than preset xs\n"
+    told = run("train", "xs", *given, "--init", path, code=3).stderr
+    assert told == f"titokzip: {path}: of another shape than preset xs\n"
+    told = run("train", "toy", *given, "--resume", code=3).stderr
+    reason = "not a run of this model that can be resumed"
+    assert told == f"titokzip: {tmp_path / 'resume.pt'}: {reason}\n"
+    assert {path.name for path in tmp_path.iterdir()} == {"start.safetensors", "resume.pt"}
+
+
+def test_photos_without_anything_in_them_are_one_line(tmp_path, few):
+    for i in range(4):
+        Image.new("RGB", (300, 300), (60 * i, 90, 90)).save(tmp_path / f"{i}.png")
+    given = ["--data", tmp_path, "--out", tmp_path / "out"]
+    told = run("train", "toy", *given, code=1).stderr
+    assert re.fullmatch(r"titokzip: these photos are too faint: \d+ of 112 digits found\n", told)
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_what_makes_no_sense_is_a_usage_error(tmp_path, folder, monkeypatch):

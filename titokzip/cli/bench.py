@@ -17,7 +17,7 @@ _path = click.Path(path_type=Path)
 
 
 class Numbers(click.ParamType[Any]):
-    """Numbers with commas between them."""
+    """Numbers with commas between them, each once."""
 
     name = "N,N,..."
 
@@ -29,7 +29,7 @@ class Numbers(click.ParamType[Any]):
             self.fail(f"{value!r} is not numbers with commas between them", param, ctx)
         if not all(1 <= number < math.inf for number in numbers):
             self.fail(f"{value!r}: all must be 1 or more", param, ctx)
-        return numbers
+        return list(dict.fromkeys(numbers))
 
 
 @click.command(short_help="Measure the codec beside others, at the same bytes.")
@@ -144,7 +144,8 @@ def _settings(points: list[tuple[float, bool]], **given: Any) -> Any:
     from titokzip.bench.rivals import RIVALS
     from titokzip.bench.start import Settings
 
-    codecs = RIVALS if given["codecs"] is None else tuple(filter(None, given["codecs"].split(",")))
+    asked = None if given["codecs"] is None else filter(None, given["codecs"].split(","))
+    codecs = RIVALS if asked is None else tuple(dict.fromkeys(asked))
     for name in codecs:
         if name not in RIVALS:
             raise click.UsageError(f"no rival named {name!r}; there are {', '.join(RIVALS)}")

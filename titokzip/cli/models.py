@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ def list_models(as_json: bool) -> None:
             row["tokens"],
             row["tile_bytes"],
             "" if row["rfid"] is None else f"{row['rfid']:.2f}",
-            f"{row['parameters'] / 1e6:,.1f} M",
+            "damaged" if row["parameters"] is None else f"{row['parameters'] / 1e6:,.1f} M",
             row["licence"],
         )
         click.echo(line + (f"  {row['path']}" if row["path"] else ""))
@@ -161,12 +162,19 @@ def _row(card: "Card") -> dict[str, Any]:
         "tokens": card.tokens,
         "tile_bytes": zoo.packed_bytes(card.tokens, card.vocabulary),
         "rfid": release.rfid if release and release.name == card.name else None,
-        "parameters": release.parameters if release else zoo.parameters(card),
+        "parameters": release.parameters if release else _parameters(card),
         "bytes": card.size,
         "licence": card.licence,
         "repository": release.repository if release else None,
         "path": str(card.path),
     }
+
+
+def _parameters(card: "Card") -> int | None:
+    """Count them, unless a part of the weights is missing or damaged."""
+    with suppress(ModelError):
+        return zoo.parameters(card)
+    return None
 
 
 def _offer(release: "Release") -> dict[str, Any]:

@@ -11,7 +11,7 @@ invented, by noise that is drawn from the tokens themselves.
 B pictures, S the side of a tile, L tokens, k of them kept, C channels of a cell.
 """
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
@@ -232,6 +232,6 @@ def _table(card: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
 
 def _number(table: Mapping[str, Any], key: str, absent: float | None = None) -> float:
     value: Any = table.get(key, absent)
-    if type(value) not in (int, float) or not 0 < value < math.inf:
+    if type(value) not in (int, float) or not 0 < value <= sys.float_info.max:
         raise ModelError(f"{key} is {value!r}, not a positive number")
     return float(value)

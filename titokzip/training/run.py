@@ -1,10 +1,13 @@
 """One training in memory: a model, its optimizer, its data, its judges, and a step."""
 
+import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from titokzip.errors import ModelError
 from titokzip.models.spectral import Spectral
 from titokzip.training import parallel, speed
 from titokzip.training.adversary import Critic
@@ -25,6 +28,10 @@ WATCHED = 32  # photos held out that an evaluation looks at
 WINDOW = 128  # side of the part of a tile that is judged: a quarter of the work
 PERCEPTUAL_WEIGHT = 2.0  # of what a teacher sees, beside an error in dB
 ADVERSARIAL_WEIGHT = 0.5  # of what a critic thinks of it
+_UNREADABLE = (  # what torch raises over a file that is cut, or that another program wrote
+    RuntimeError, EOFError, pickle.UnpicklingError, LookupError, TypeError, ValueError,
+    AttributeError,
+)  # fmt: skip
 
 
 class Run:
@@ -131,8 +138,23 @@ class Run:
         temporary.replace(path)
 
     def restore(self, path: Path) -> None:
-        """Go on where a saved run stood; a critic that it did not have begins to learn."""
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        """Go on where a saved run stood; a critic that it did not have begins to learn.
+
+        Raises:
+            ModelError: the file is damaged, or of another model.
+        """
+        try:
+            self._restore(torch.load(path, map_location=self.device, weights_only=True))
+        except torch.OutOfMemoryError:
+            raise
+        except _UNREADABLE as error:
+            reason = "not a run of this model that can be resumed"
+            raise ModelError(f"{path}: {reason}") from error
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        for name, buffer in self.model.named_buffers():
+            if not torch.equal(state["buffers"][name], buffer):
+                raise ValueError(f"{name} is another model's")
         self.optimizer.restore(state["optimizer"])
         self.seconds, self.pictures = state["seconds"], state["pictures"]
         self.loss = state["loss"]

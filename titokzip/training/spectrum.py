@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from titokzip.errors import PictureError
 from titokzip.models.spectral import DIGITS_PER_TOKEN, PLANES, Spectral, SpectralConfig
 from titokzip.tiling import dct, lapped_filter
 
@@ -47,7 +48,11 @@ class Digit:
 
 
 def design(config: SpectralConfig, tiles: Callable[[int], Tensor]) -> Spectral:
-    """Make an untrained model whose digits fit the tiles that `tiles(count)` draws."""
+    """Make an untrained model whose digits fit the tiles that `tiles(count)` draws.
+
+    Raises:
+        PictureError: the tiles are too faint to fill its tokens: flat, or nothing but noise.
+    """
     places = _all_places(config)
     probe = Spectral(replace(config, coefficients=len(places)))
     _install(probe, places)
@@ -55,7 +60,10 @@ def design(config: SpectralConfig, tiles: Callable[[int], Tensor]) -> Spectral:
     coefficients: Floats = np.concatenate(drawn)  # [M, all]
     mean = np.zeros(len(places))
     mean[0] = coefficients[:, 0].mean()  # by symmetry all others are zero
-    digits = _sorted_digits(coefficients - mean)[: config.length * DIGITS_PER_TOKEN]
+    wanted = config.length * DIGITS_PER_TOKEN
+    digits = _sorted_digits(coefficients - mean)[:wanted]
+    if len(digits) < wanted:
+        raise PictureError(f"these photos are too faint: {len(digits)} of {wanted} digits found")
     chosen = sorted({digit.coefficient for digit in digits})
     return _assemble(replace(config, coefficients=len(chosen)), digits, places, mean)
 

@@ -59,6 +59,7 @@ def run(settings: Settings, report: Callable[[Progress], None]) -> zoo.Card:
     start, tables = loaded.tokenizer, loaded.prior
     if not isinstance(start, Spectral):
         raise ModelError(f"{settings.init}: training starts from our own models only")
+    _check(settings, preset, start)
     start = _grown(start, preset.model.texture)
     training = Run(
         start.train().requires_grad_(True),
@@ -96,6 +97,16 @@ def _start(settings: Settings, preset: Preset, photos: data.Photos) -> zoo.Card:
         zoo.save(path, "start", untrained, count(untrained, photos, settings.seed + 1), LICENCE)
     parallel.wait()
     return zoo.card(path)
+
+
+def _check(settings: Settings, preset: Preset, start: Spectral) -> None:
+    """Refuse a model of another shape; design chooses coefficients, and --init may add texture."""
+    wanted = replace(preset.model, coefficients=start.config.coefficients)
+    if settings.init:
+        wanted = replace(wanted, texture=start.config.texture)
+    if start.config != wanted:
+        begun = settings.init or settings.out
+        raise ModelError(f"{begun}: of another shape than preset {settings.preset}")
 
 
 def _grown(model: Spectral, texture: int) -> Spectral:
