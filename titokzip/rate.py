@@ -2,8 +2,9 @@
 
 Two dials set the size of a file: how many tiles the picture is resampled to, and how many tokens
 are kept of each. Without a limit of bytes the number of tiles moves, and each keeps all tokens, for
-few tiles are fast. Under a limit there are as many tiles as have at least half of theirs. With fewer,
-PSNR goes on rising a little, but colours that the last tokens would tell change at every border.
+few tiles are fast. Under a limit there are as many tiles as have at least half of theirs. With
+fewer, PSNR goes on rising a little, but colours that the last tokens would tell change at every
+border.
 
 Quality is relative to the picture, not to its pixels: a photo of 12 megapixels takes hardly more
 bytes than the same photo of one, and looks the same on the same screen.
