@@ -1,11 +1,13 @@
-"""What all tests share: the embedded model, loaded once, and the switch for slow tests."""
+"""What tests share: the embedded model, a tiny release, and the switch for slow tests."""
 
 import os
 from pathlib import Path
 
 import pytest
 import torch
+from releases import official_folder, register
 
+from titokzip import zoo
 from titokzip.codec import Codec
 
 
@@ -31,3 +33,22 @@ def pytest_configure():
 def embedded():
     """The model that ships with the package, on the CPU."""
     return Codec.load(device="cpu")
+
+
+@pytest.fixture
+def known(monkeypatch, tmp_path):
+    """A release of a tiny TiTok that the zoo knows, and a folder of the user's for its card."""
+    monkeypatch.setenv("TITOKZIP_MODELS", str(tmp_path / "models"))
+    return register(monkeypatch)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Weights of that release, as its authors would lay them out."""
+    return official_folder(tmp_path / "tokenizer_tiny_6_imagenet")
+
+
+@pytest.fixture
+def tiny(known, folder):
+    """The card of that release, added to the zoo."""
+    return zoo.add(folder)

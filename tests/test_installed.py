@@ -7,7 +7,7 @@ import flextoks
 import pytest
 import torch
 from photos import photo
-from releases import FLEXTOK, TINY, flextok_folder, official_folder, own, refused, register
+from releases import FLEXTOK, TINY, flextok_folder, official_folder, own, refused
 from run import files
 from safetensors.torch import load_file, save_file
 from titoks import DIRECT, build, pictures, weights
@@ -17,16 +17,7 @@ from titokzip.codec import Codec
 from titokzip.errors import ModelError
 from titokzip.rate import Rate
 
-
-@pytest.fixture(autouse=True)
-def known(monkeypatch, tmp_path):
-    monkeypatch.setenv("TITOKZIP_MODELS", str(tmp_path / "models"))
-    return register(monkeypatch)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return official_folder(tmp_path / "tokenizer_tiny_6_imagenet")
+pytestmark = pytest.mark.usefixtures("known")
 
 
 def as_pickle(folder, legacy=False):

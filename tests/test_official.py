@@ -13,16 +13,7 @@ from titokzip.errors import ModelError
 from titokzip.models import released
 from titokzip.zoo import catalog, official
 
-
-@pytest.fixture(autouse=True)
-def known(monkeypatch, tmp_path):
-    monkeypatch.setenv("TITOKZIP_MODELS", str(tmp_path / "models"))
-    return register(monkeypatch)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return official_folder(tmp_path / "tokenizer_tiny_6_imagenet")
+pytestmark = pytest.mark.usefixtures("known")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import shutil
 import numpy as np
 import pytest
 from photos import photo
-from releases import official_folder, register
 from run import files, run
 from titoks import DIRECT, build
 
@@ -17,21 +16,7 @@ from titokzip import tiling, zoo
 from titokzip.zoo import embedded
 from titokzip.zoo.catalog import Golden
 
-
-@pytest.fixture(autouse=True)
-def known(monkeypatch, tmp_path):
-    monkeypatch.setenv("TITOKZIP_MODELS", str(tmp_path / "models"))
-    return register(monkeypatch)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return official_folder(tmp_path / "tokenizer_tiny_6_imagenet")
-
-
-@pytest.fixture
-def tiny(folder):
-    return zoo.add(folder)
+pytestmark = pytest.mark.usefixtures("known")
 
 
 def listed(name):

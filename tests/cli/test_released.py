@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from photos import photo, psnr
 from PIL import Image
-from releases import flextok_folder, official_folder, register
+from releases import flextok_folder, official_folder
 from run import files, run
 from titoks import DIRECT, weights
 from torch import nn
@@ -16,21 +16,7 @@ from titokzip import container, running, zoo
 from titokzip.errors import FormatError
 from titokzip.rate import Rate
 
-
-@pytest.fixture(autouse=True)
-def known(monkeypatch, tmp_path):
-    monkeypatch.setenv("TITOKZIP_MODELS", str(tmp_path / "models"))
-    return register(monkeypatch)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return official_folder(tmp_path / "tokenizer_tiny_6_imagenet")
-
-
-@pytest.fixture
-def tiny(folder):
-    return zoo.add(folder)
+pytestmark = pytest.mark.usefixtures("known")
 
 
 @pytest.mark.parametrize("size", [(271, 260), (128, 512), (32, 32), (5, 90)])
