@@ -82,7 +82,7 @@ def test_what_the_codec_refuses_stops_no_other(tmp_path):
 def test_one_bad_among_files_to_decompress(tmp_path):
     jobs = pictures(tmp_path, 5)
     compressed(jobs)
-    jobs[2].target.write_bytes(b"\x97T\x01" + bytes(30))
+    jobs[2].target.write_bytes(b"\x97U" + bytes(30))
     results = decompressed([Job(job.target, job.target.with_suffix(".ppm")) for job in jobs])
     assert [bool(result.error) for result in results] == [False, False, True, False, False]
     assert len(list(tmp_path.glob("*.ppm"))) == 4

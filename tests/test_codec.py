@@ -12,8 +12,8 @@ from toys import Toy, codec
 import titokzip
 from titokzip import container
 from titokzip.codec import Codec
-from titokzip.container import Coder
 from titokzip.errors import FormatError, ModelError, PictureError, RateError, TitokzipError
+from titokzip.headers import Coder
 from titokzip.models.layers import ViTConfig
 from titokzip.models.titok import TiTok, TiTokConfig
 from titokzip.models.vqgan import VQGANConfig

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from titokzip import entropy
-from titokzip.container import Coder, Header, pack, unpack
+from titokzip.container import pack, unpack
 from titokzip.errors import FormatError, Truncated
+from titokzip.headers import CODES, Coder, Header
 from titokzip.tiling import Grid
 
 SPEC = Path(__file__).parent.parent / "docs" / "format.md"
@@ -23,22 +24,21 @@ ONE_LAYER = pack(ONE, [b"0123456789abcdef"])
 THREE = Header(b"\xde\xad\xbe\xef", 300, 200, Grid(2, 3), 32, (32, 1, 2, 3, 4, 5), layers=3)
 THREE_LAYERS = pack(THREE, [b"coarse", b"", b"the finest details"])
 THREE_ENDS = [len(pack(replace(THREE, layers=1), [b"coarse"])) + 1]
-THREE_ENDS += [THREE_ENDS[0] + 1 + 4]
+THREE_ENDS += [THREE_ENDS[0] + 1 + 3]
 
 
 @st.composite
 def headers(draw):
-    grid = Grid(draw(st.integers(1, 12)), draw(st.integers(1, 12)))
+    grid = Grid(draw(st.integers(1, 18)), draw(st.integers(1, 18)))
     tokens = draw(st.integers(1, 256))
     counts = None
     if draw(st.booleans()):
         rest = [draw(st.integers(1, tokens)) for _ in range(grid.tiles - 1)]
         counts = tuple(draw(st.permutations([tokens, *rest])))
-    side = st.integers(1, 8000)
+    sides = st.tuples(st.integers(1, 8000), st.integers(1, 8000))
     return Header(
-        draw(st.binary(min_size=4, max_size=4)),
-        draw(side),
-        draw(side),
+        draw(st.binary(min_size=4, max_size=4) | st.sampled_from(CODES)),
+        *draw(sides | st.just((256 * grid.columns, 256 * grid.rows))),
         grid,
         tokens,
         counts,
@@ -48,29 +48,56 @@ def headers(draw):
     )
 
 
-def sealed(*parts, model=b"\xde\xad\xbe\xef", version=1, flags=0):
+def check(data):
+    return zlib.crc32(data).to_bytes(4, "little")[:3]
+
+
+def sealed(*parts, start=b"\x97U", model=b"\xde\xad\xbe\xef", flags=b"\0"):
     """Spell a file of one layer out, with a check that is right."""
-    data = b"\x97T" + bytes([version, flags]) + model + b"".join(parts)
-    return data + zlib.crc32(data).to_bytes(4, "little")
+    data = start + flags + model + b"".join(parts)
+    return data + check(data)
 
 
 def test_golden_bytes_field_by_field():
     header = Header(b"\x01\x02\x03\x04", 768, 512, Grid(2, 3), 32, None, Coder.RANGE, True, 3)
-    first = b"\x97T\x01\x25\x01\x02\x03\x04\x80\x06\x80\x04\x03\x02\x1f"
-    first += b"\x02ab"
+    first = b"\x97U\x0f\x02\x01\x02\x03\x04\x21\x1f" + b"\x02ab"
     second, third = b"\x00", b"c"
-    data = first + zlib.crc32(first).to_bytes(4, "little")
-    data += second + zlib.crc32(first + second).to_bytes(4, "little")
-    data += third + zlib.crc32(first + second + third).to_bytes(4, "little")
+    data = first + check(first) + second + check(first + second)
+    data += third + check(first + second + third)
     assert pack(header, [b"ab", b"", b"c"]) == data
-    assert data.hex() == "97540125010203048006800403021f0261628479470a00cdefdd38638dbc54e3"
+    assert data.hex() == "97550f0201020304211f026162c44e9d006a7489635dde90"
+
+
+def test_golden_bytes_of_the_shortest_file():
+    header = Header(CODES[0], 256, 256, Grid(1, 1), 64, coder=Coder.RANGE)
+    assert pack(header, [b"!"]) == sealed(b"\x00\x3f", b"!", model=b"", flags=b"\x15")
 
 
 def test_golden_bytes_with_a_count_for_each_tile():
     header = Header(b"abcd", 1, 2, Grid(2, 1), 7, (3, 7))
     assert pack(header, [b"\xff"]) == sealed(
-        b"\x01\x02\x01\x02\x06", b"\x02\x06", b"\xff", model=b"abcd", flags=8
+        b"\x01\x02\x01\x06", b"\x02\x06", b"\xff", model=b"abcd", flags=b"\x08\x08"
     )
+
+
+@pytest.mark.parametrize(
+    ("grid", "field"),
+    [
+        (Grid(rows=16, columns=15), "ef"),
+        (Grid(rows=15, columns=16), "fe"),
+        (Grid(rows=16, columns=16), "ff1010"),
+        (Grid(rows=1, columns=17), "ff1101"),
+        (Grid(rows=300, columns=1), "ff01ac02"),
+    ],
+)
+def test_golden_bytes_of_grids(grid, field):
+    data = pack(replace(ONE, grid=grid, width=1, height=1), [bytes(40)])
+    assert data[9:-44].hex() == field
+    assert unpack(data).header.grid == grid
+
+
+def test_numbers_of_codes_never_change():
+    assert [code.hex() for code in CODES] == ["33b21aec"]
 
 
 def test_stops_are_a_quarter_each():
@@ -88,11 +115,15 @@ def test_unpack_inverts_pack(header, data):
     assert (contents.header, contents.payloads, contents.whole) == (header, payloads, True)
 
 
-def test_one_tile_costs_at_most_twenty_bytes_beyond_its_payload():
-    payload = bytes(384)
-    data = pack(ONE, [payload])
-    assert len(data) - len(payload) == 19
-    assert (unpack(data).header_bytes, unpack(data).total_bytes) == (15, 403)
+@pytest.mark.parametrize(
+    ("change", "cost"),
+    [({"model": CODES[0]}, 8), ({}, 12), ({"width": 255}, 16), ({"grid": Grid(20, 300)}, 19)],
+)
+def test_what_a_file_costs_beyond_its_payload(change, cost):
+    payload = bytes(750)
+    data = pack(replace(ONE, **change), [payload])
+    assert len(data) - len(payload) == cost
+    assert (unpack(data).header_bytes, unpack(data).total_bytes) == (cost - 3, cost + 750)
 
 
 def test_a_short_first_layer_is_filled_with_zeros_to_a_bit_for_each_tile():
@@ -146,10 +177,10 @@ def test_layers_of_two_files_do_not_make_a_third():
     header = replace(ONE, layers=2)
     a, b = pack(header, [b"A", b"a"]), pack(header, [b"B", b"b"])
     with pytest.raises(Truncated):
-        unpack(a[:-5] + b[-5:])
+        unpack(a[:-4] + b[-4:])
 
 
-@pytest.mark.parametrize("prefix", [b"", b"\x97T\x01", ONE_LAYER[:15]])
+@pytest.mark.parametrize("prefix", [b"", b"\x97U", ONE_LAYER[:9]])
 def test_random_bytes_are_refused(prefix):
     rng = random.Random(0)
     for _ in range(10_000):
@@ -158,29 +189,52 @@ def test_random_bytes_are_refused(prefix):
 
 
 LARGEST = b"\xff\xff\x7f"  # 2^21 - 1
+MORE = b"\x08"  # flags: another byte of flags follows
 HOSTILE = {
-    "huge sides": (sealed(LARGEST * 2, b"\1\1\0", b"x"), "--max-pixels"),
-    "sides beyond three bytes": (sealed(b"\xff\xff\xff\x7f" * 2, b"\1\1\0", b"x"), "stored"),
+    "huge sides": (sealed(LARGEST * 2, b"\0\0", b"x"), "--max-pixels"),
+    "sides beyond three bytes": (sealed(b"\xff\xff\xff\x7f" * 2, b"\0\0", b"x"), "stored"),
     "a varint without end": (sealed(b"\xff" * 40), "too long"),
-    "a varint longer than it needs": (sealed(b"\x81\x00\1\1\1\0", b"x"), "too long"),
-    "no width": (sealed(b"\0\1\1\1\0", b"x"), "stored"),
-    "no height": (sealed(b"\1\0\1\1\0", b"x"), "stored"),
-    "no columns": (sealed(b"\1\1\0\1\0", b"x"), "no tiles"),
-    "no rows": (sealed(b"\1\1\1\0\0", b"x"), "no tiles"),
-    "no rows, with counts": (sealed(b"\1\1\1\0\0", b"x", flags=8), "no tiles"),
-    "a huge grid": (sealed(b"\1\1", LARGEST * 2, b"\0", b"x"), "fewer bytes"),
-    "a huge grid with counts": (sealed(b"\1\1", LARGEST * 2, b"\0", b"x", flags=8), "ends inside"),
-    "coder 2": (sealed(b"\1\1\1\1\0", b"x", flags=2), "newer"),
-    "coder 3": (sealed(b"\1\1\1\1\0", b"x", flags=3), "newer"),
-    "version 0": (sealed(b"\1\1\1\1\0", b"x", version=0), "version 0"),
-    "version 2": (sealed(b"\1\1\1\1\0", b"x", version=2), "version 2"),
-    "counts above the most": (sealed(b"\1\1\2\1\1", b"\0\2", b"x", flags=8), "do not fit"),
-    "counts below the most": (sealed(b"\1\1\2\1\1", b"\0\0", b"x", flags=8), "do not fit"),
-    "a bit short of a byte for nine tiles": (sealed(b"\1\1\x09\1\0", b"x"), "fewer bytes"),
-    "no payload": (sealed(b"\1\1\1\1\0"), "fewer bytes"),
-    "a critical section": (sealed(b"\1\1\1\1\0", b"\2\x80\0", b"x", flags=128), "section 128"),
-    "sections past the end": (sealed(b"\1\1\1\1\0", b"\x7f\1\0", b"x", flags=128), "ends inside"),
-    "a section past its end": (sealed(b"\1\1\1\1\0", b"\2\1\1", b"xxxx", flags=128), "ends inside"),
+    "a varint longer than it needs": (sealed(b"\x81\x00\1\0\0", b"x"), "too long"),
+    "no width": (sealed(b"\0\1\0\0", b"x"), "stored"),
+    "no height": (sealed(b"\1\0\0\0", b"x"), "stored"),
+    "no columns": (sealed(b"\1\1\xff\0\x11\0", b"x"), "no tiles"),
+    "no rows": (sealed(b"\1\1\xff\x11\0\0", b"x"), "no tiles"),
+    "no rows, with counts": (sealed(b"\1\1\xff\x11\0\0", flags=MORE + b"\x08"), "no tiles"),
+    "a grid longer than it needs": (sealed(b"\1\1\xff\1\1\0", b"x"), "than the grid needs"),
+    "a huge grid": (sealed(b"\1\1\xff", LARGEST * 2, b"\0", b"x"), "fewer bytes"),
+    "a huge grid, filled": (sealed(b"\xff", LARGEST * 2, b"\0x", flags=b"\4"), "stored"),
+    "a huge grid with counts": (
+        sealed(b"\1\1\xff", LARGEST * 2, b"\0", b"x", flags=MORE + b"\x08"),
+        "ends inside",
+    ),
+    "a code not known yet": (sealed(b"\1\1\0\0", b"x", model=b"", flags=b"\xf0"), "code 15"),
+    "flags not known yet": (sealed(b"\1\1\0\0", b"x", flags=MORE + b"\x20"), "newer"),
+    "more flags, and none of them": (sealed(b"\1\1\0\0", b"x", flags=MORE + b"\0"), "unknown"),
+    "version 0": (sealed(b"\1\1\0\0", b"x", start=b"\x97T"), "version 0.*a draft"),
+    "version 2": (sealed(b"\1\1\0\0", b"x", start=b"\x97V"), "version 2.*too old"),
+    "another format": (sealed(b"\1\1\0\0", b"x", start=b"\x97S"), "not a .ttk"),
+    "counts above the most": (
+        sealed(b"\1\1\x10\1", b"\0\2", b"x", flags=MORE + b"\x08"),
+        "do not fit",
+    ),
+    "counts below the most": (
+        sealed(b"\1\1\x10\1", b"\0\0", b"x", flags=MORE + b"\x08"),
+        "do not fit",
+    ),
+    "a bit short of a byte for nine tiles": (sealed(b"\1\1\x80\0", b"x"), "fewer bytes"),
+    "no payload": (sealed(b"\1\1\0\0"), "fewer bytes"),
+    "a critical section": (
+        sealed(b"\1\1\0\0", b"\2\x80\0", b"x", flags=MORE + b"\x10"),
+        "section 128",
+    ),
+    "sections past the end": (
+        sealed(b"\1\1\0\0", b"\x7f\1\0", b"x", flags=MORE + b"\x10"),
+        "ends inside",
+    ),
+    "a section past its end": (
+        sealed(b"\1\1\0\0", b"\2\1\1", b"xxxx", flags=MORE + b"\x10"),
+        "ends inside",
+    ),
 }
 
 
@@ -197,7 +251,7 @@ def test_hostile_headers_are_refused_in_little_memory(data, message):
 
 def test_unknown_sections_that_may_be_skipped_are_skipped():
     sections = b"\x01\x02hi\x7f\x00"
-    data = sealed(b"\1\1\1\1\0", bytes([len(sections)]), sections, b"payload", flags=128)
+    data = sealed(b"\1\1\0\0", bytes([len(sections)]), sections, b"payload", flags=MORE + b"\x10")
     assert unpack(data).payloads == [b"payload"]
     assert unpack(data).header == replace(ONE, width=1, height=1, tokens=1)
 
@@ -243,7 +297,7 @@ def test_the_worked_example_of_the_spec():
     assert contents.header == Header(
         b"\xc0\xff\xee\x01", 640, 360, Grid(rows=1, columns=2), tokens=5, layers=2
     )
-    assert (contents.header_bytes, contents.total_bytes) == (15, len(data))
+    assert (contents.header_bytes, contents.total_bytes) == (14, len(data))
     tokens = entropy.unpack(contents.payloads, np.full(2, 5), contents.header.stops, 2187)
     left, right = [0x111, 0x222, 0x333, 0x444, 0x555], [0x6AA, 0x7BB, 0x0CC, 0x1DD, 0x2EE]
     assert tokens.tolist() == [left, right]

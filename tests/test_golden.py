@@ -21,7 +21,7 @@ from photos import photo
 
 from titokzip import container, entropy
 from titokzip.codec import Codec
-from titokzip.container import Coder
+from titokzip.headers import Coder
 from titokzip.rate import Rate
 
 FOLDER = Path(__file__).parent / "golden"

@@ -13,8 +13,8 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 import titokzip
 import titokzip.pillow
 from titokzip import container
-from titokzip.container import Coder
 from titokzip.errors import PictureError, RateError
+from titokzip.headers import Coder, Header
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -145,7 +145,7 @@ def test_a_newer_version_is_left_to_other_plugins(path):
 
 def test_damage_behind_a_right_checksum_is_an_os_error(path):
     header = container.unpack(path.read_bytes()).header
-    packed = container.Header(header.model, 120, 90, header.grid, 256, coder=Coder.PACKED)
+    packed = Header(header.model, 120, 90, header.grid, 256, coder=Coder.PACKED)
     image = Image.open(io.BytesIO(container.pack(packed, [bytes(7)])))
     with pytest.raises(OSError, match="packed tokens"):
         image.load()

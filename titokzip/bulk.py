@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, TypeVar
 from PIL import Image
 
 from titokzip import container, pictures, zoo
-from titokzip.container import Contents, Header
+from titokzip.container import Contents
 from titokzip.errors import PictureError, TitokzipError
+from titokzip.headers import Header
 from titokzip.pictures import Picture
 from titokzip.prefetch import ahead
 from titokzip.rate import Rate

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from titokzip import container, entropy, pictures, running, tiling, zoo
-from titokzip.container import Coder, Contents, Header
+from titokzip.container import Contents
 from titokzip.errors import FormatError, RateError, TitokzipError
+from titokzip.headers import FINGERPRINT_BYTES, Coder, Header
 from titokzip.models.tokenizer import Tokenizer
 from titokzip.mosaic import mosaic
 from titokzip.pictures import Picture
@@ -132,7 +133,7 @@ class Codec:
     def write(self, picture: Picture, grid: Grid, tokens: entropy.Tokens, layers: int = 1) -> bytes:
         """Code tokens [N, k] of a picture in the fewest bytes."""
         header = Header(
-            self.model.fingerprint[: container.FINGERPRINT_BYTES],
+            self.model.fingerprint[:FINGERPRINT_BYTES],
             picture.image.width,
             picture.image.height,
             grid,
@@ -239,7 +240,7 @@ class Codec:
             FormatError: they were not made by this model, or do not decode.
         """
         header, prior = contents.header, self.model.prior
-        own = self.model.fingerprint[: container.FINGERPRINT_BYTES]
+        own = self.model.fingerprint[:FINGERPRINT_BYTES]
         if header.model != own:
             made = header.model.hex()
             raise FormatError(f"compressed with model {made}, not with this one ({own.hex()})")

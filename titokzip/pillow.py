@@ -12,6 +12,7 @@ from PIL import Image, ImageFile
 
 from titokzip import container
 from titokzip.errors import FormatError
+from titokzip.headers import START
 
 FORMAT = "TTK"
 EXTENSION = ".ttk"
@@ -60,7 +61,7 @@ def register() -> None:
 
 
 def _accept(prefix: bytes) -> bool:
-    return prefix.startswith(container.MAGIC + bytes([container.VERSION]))
+    return prefix.startswith(START)
 
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:

@@ -43,7 +43,7 @@ def files(folder):
 
 
 def test_beside_the_file(file, small, embedded):
-    result = run("decompress", file)
+    result = run("decompress", file, "--precision", "float32")
     assert result.stdout == ""
     assert f"120 x 80  {len(small)} -> " in result.stderr
     assert f"{8 * len(small) / 9600:.4f} bpp" in result.stderr
@@ -166,17 +166,17 @@ def test_more_pixels_than_allowed(file):
 
 def resealed(data, place, value):
     """Change a byte of a file of one layer, and make its check right again."""
-    changed = bytearray(data[:-4])
+    changed = bytearray(data[:-3])
     changed[place] = value
-    return bytes(changed) + zlib.crc32(changed).to_bytes(4, "little")
+    return bytes(changed) + zlib.crc32(changed).to_bytes(4, "little")[:3]
 
 
 def test_bad_bytes_end_in_one_line_and_little_memory(embedded, small, tmp_path):
     rng = random.Random(0)
     header = container.unpack(small).header_bytes
     hostile = [rng.randbytes(rng.randrange(200)) for _ in range(150)]
-    hostile += [b"\x97T\x01" + rng.randbytes(rng.randrange(100)) for _ in range(150)]
-    places = [*range(3, header)] * 12 + [rng.randrange(header, len(small) - 4) for _ in range(60)]
+    hostile += [b"\x97U" + rng.randbytes(rng.randrange(100)) for _ in range(150)]
+    places = [*range(3, header)] * 12 + [rng.randrange(header, len(small) - 3) for _ in range(60)]
     hostile += [resealed(small, place, rng.randrange(256)) for place in places]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     refused, painted = [], 0

@@ -9,7 +9,9 @@ from photos import photo
 from run import run
 
 from titokzip import container
+from titokzip.headers import Header
 from titokzip.rate import Rate
+from titokzip.tiling import Grid
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +101,7 @@ def test_any_damage_fails_the_test(folder, tmp_path):
 
 def test_a_picture_of_any_size_is_told(tmp_path):
     """Decoding has limits; telling of a file has none."""
-    header = container.Header(bytes(4), 2**21 - 1, 2**21 - 1, container.Grid(1, 1), 1)
+    header = Header(bytes(4), 2**21 - 1, 2**21 - 1, Grid(1, 1), 1)
     (tmp_path / "a.ttk").write_bytes(container.pack(header, [b"x"]))
     assert "2097151" in run("info", tmp_path / "a.ttk").stdout
 

@@ -10,6 +10,7 @@ import click
 from titokzip import container, zoo
 from titokzip.container import Contents
 from titokzip.errors import FormatError
+from titokzip.headers import VERSION
 
 FAILED = 1
 
@@ -63,7 +64,7 @@ def _row(name: str) -> dict[str, Any]:
 def _fields(contents: Contents) -> dict[str, Any]:
     header, grid = contents.header, contents.header.grid
     return {
-        "version": container.VERSION,
+        "version": VERSION,
         "model": header.model.hex(),
         "model_name": zoo.name_of(header.model),
         "width": header.width,
