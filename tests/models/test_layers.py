@@ -25,6 +25,14 @@ def test_block_is_the_textbook_transformer_layer():
     torch.testing.assert_close(block(x), layer(x), rtol=0, atol=1e-12)
 
 
+def test_a_block_that_learns_attends_as_one_that_does_not():
+    block, x = Block(32, 4).double(), torch.rand(2, 5, 32, dtype=torch.float64)
+    learnt = block.attend(x, slice(1, 4))
+    block.requires_grad_(False)
+    assert learnt.requires_grad
+    torch.testing.assert_close(learnt, block.attend(x, slice(1, 4)), rtol=0, atol=1e-12)
+
+
 def test_vit_gives_patches_and_latents_their_places():
     vit = ViT(ViTConfig(32, 0, 1), patches=4, latents=3)  # no block mixes them
     patches, latents = torch.rand(2, 4, 32), torch.rand(2, 2, 32)

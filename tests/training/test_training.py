@@ -220,3 +220,6 @@ def test_training_starts_from_a_model(untrained, photos, folder, tmp_path, monke
     assert min(psnr(codec.decompress(data), image) for codec in codecs) > 15
     run(*given, "--minutes", "0.02", "--reading", "--name", "reader")
     assert zoo.card(tmp_path / "reader.safetensors").fingerprint != card.fingerprint
+    monkeypatch.undo()
+    told = run("train", "toy", "--data", folder, "--out", tmp_path, "--init", vivid.path, code=3)
+    assert told.stderr == f"titokzip: {vivid.path}: of another shape than preset toy\n"

@@ -43,9 +43,19 @@ class Block(nn.Module):
         q = F.linear(x[:, rows], weights[0], biases[0]).view(b, -1, self.heads, d // self.heads)
         kv = F.linear(x, weights[1], biases[1]).view(b, t, 2, self.heads, d // self.heads)
         k, v = kv.permute(2, 0, 3, 1, 4)  # each [B, heads, T, D / heads]
-        mixed = F.scaled_dot_product_attention(q.transpose(1, 2), k, v)
+        mixed = _attention(q.transpose(1, 2), k, v)
         attended: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return attended
+
+
+def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Softmax attention of queries [B, heads, R, C] to keys and values [B, heads, T, C]."""
+    if not (q.requires_grad and q.device.type == "cpu"):
+        return F.scaled_dot_product_attention(q, k, v)
+    # Learning on a CPU, plain matrix products are 2.5 times faster than the fused kernel.
+    flat = [x.reshape(-1, *x.shape[2:]) for x in (q * q.shape[-1] ** -0.5, k, v)]
+    mixed = torch.bmm(torch.bmm(flat[0], flat[1].mT).softmax(-1), flat[2])
+    return mixed.view_as(q)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from titokzip.models.spectral import DIGITS_PER_TOKEN, Spectral
@@ -11,6 +12,8 @@ from titokzip.models.spectral import DIGITS_PER_TOKEN, Spectral
 Features = Callable[[Tensor], list[Tensor]]
 
 DECIBELS_PER_DOUBLING = 1.05  # what twice the bytes buy, measured on photos: the price of bits
+GRID_BLOCK = 64  # pixels each way in which a grid is looked for
+INVISIBLE = (0.7 / 255) ** 2  # energy of detail that nobody sees
 
 
 class StraightThrough(nn.Module):
@@ -82,6 +85,23 @@ def perceptual_loss(painted: list[Tensor], pixels: list[Tensor]) -> Tensor:
         cosine = _dot(ours, theirs) / lengths
         total = total + 2 * (1 - cosine).mean()  # the square of their distance
     return total
+
+
+def grid_loss(painted: Tensor, period: int) -> Tensor:
+    """Measure how much of the fine detail of pixels [B, 3, S, S] repeats every `period` pixels.
+
+    In each block, detail is averaged over the cells of a grid; in photos nearly nothing is left.
+    The share of its energy that is, times the number of cells: about 1 is chance.
+    """
+    detail = painted - F.avg_pool2d(painted, 5, stride=1, padding=2, count_include_pad=False)
+    block = min(GRID_BLOCK, painted.shape[-1]) // period * period
+    blocks = detail.unfold(2, block, block).unfold(3, block, block)  # [B, 3, n, n, block, block]
+    side = block // period
+    cells = blocks.reshape(*blocks.shape[:4], side, period, side, period)
+    repeated = cells.mean(dim=(4, 6)).square().mean(dim=(4, 5))  # [B, 3, n, n]
+    energy = cells.detach().square().mean(dim=(4, 5, 6, 7))
+    loss: Tensor = (repeated / (energy + INVISIBLE)).mean() * side**2
+    return loss
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

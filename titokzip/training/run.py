@@ -16,6 +16,7 @@ from titokzip.training.objective import (
     Features,
     StraightThrough,
     draw_lengths,
+    grid_loss,
     perceptual_loss,
     pixel_loss,
     price,
@@ -28,6 +29,7 @@ WATCHED = 32  # photos held out that an evaluation looks at
 WINDOW = 128  # side of the part of a tile that is judged: a quarter of the work
 PERCEPTUAL_WEIGHT = 2.0  # of what a teacher sees, beside an error in dB
 ADVERSARIAL_WEIGHT = 0.5  # of what a critic thinks of it
+GRID_WEIGHT = 0.3  # of detail that repeats from patch to patch
 _UNREADABLE = (  # what torch raises over a file that is cut, or that another program wrote
     RuntimeError, EOFError, pickle.UnpicklingError, LookupError, TypeError, ValueError,
     AttributeError,
@@ -93,6 +95,7 @@ class Run:
             loss = loss + PERCEPTUAL_WEIGHT * perceptual_loss(seen, wanted)
         if self.critic is not None:
             loss = loss - ADVERSARIAL_WEIGHT * self.critic.realism(seen)
+            loss = loss + GRID_WEIGHT * grid_loss(painted, self.model.config.patch)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step(progress)
         if self.critic is not None:

@@ -102,8 +102,8 @@ def _start(settings: Settings, preset: Preset, photos: data.Photos) -> zoo.Card:
 def _check(settings: Settings, preset: Preset, start: Spectral) -> None:
     """Refuse a model of another shape; design chooses coefficients, and --init may add texture."""
     wanted = replace(preset.model, coefficients=start.config.coefficients)
-    if settings.init:
-        wanted = replace(wanted, texture=start.config.texture)
+    if settings.init and not start.config.texture:
+        wanted = replace(wanted, texture=0)
     if start.config != wanted:
         begun = settings.init or settings.out
         raise ModelError(f"{begun}: of another shape than preset {settings.preset}")
