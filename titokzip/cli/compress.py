@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from titokzip.cli.files import check_device, file_options, plan, report
+from titokzip.cli.files import plan, report
+from titokzip.cli.options import FileOptions, check_device, file_options
 from titokzip.rate import DEFAULT_QUALITY, Rate
 
 PICTURES = {
@@ -40,7 +41,7 @@ def compress(
     tile: int | None,
     background: str | None,
     verify: bool,
-    **options: Any,
+    **others: Any,
 ) -> None:
     """Compress pictures: photo.jpg becomes photo.ttk.
 
@@ -52,11 +53,8 @@ def compress(
     """
     rate = _rate(quality, bpp, max_bytes, tokens, tile)
     _check_colour(background)
-    reporting = {"as_json": options["as_json"]}
-    reporting |= {key: options.pop(key) for key in ("quiet", "verbose")}
-    device, threads = options.pop("device"), options.pop("threads")
-    batch, compiled = options.pop("batch_size"), options.pop("compiled")
-    jobs = plan(files, PICTURES, _renamed, **options)
+    options = FileOptions(**others)
+    jobs = plan(files, PICTURES, _renamed, options)
     begun = time.perf_counter()
     import torch  # noqa: F401  (its time is reported apart)
 
@@ -64,12 +62,14 @@ def compress(
     from titokzip import bulk, zoo
     from titokzip.codec import Codec
 
-    check_device(device)
-    codec = Codec.load(model or zoo.DEFAULT, device, batch, compiled=compiled)
+    check_device(options.device)
+    codec = Codec.load(
+        model or zoo.DEFAULT, options.device, options.batch_size, compiled=options.compiled
+    )
     start = {"import torch": imported - begun, "load model": time.perf_counter() - imported}
-    how = bulk.Options(options["force"], options["remove"], threads)
+    how = bulk.Options(options.force, options.remove, options.threads)
     results = bulk.compress_files(jobs, codec, rate, how, background=background, verify=verify)
-    report(results, jobs, start, **reporting)
+    report(results, jobs, start, options)
 
 
 def _rate(*values: Any) -> Rate:

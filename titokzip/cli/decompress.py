@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from titokzip.cli.files import check_device, file_options, plan, report
+from titokzip.cli.files import plan, report
+from titokzip.cli.options import FileOptions, check_device, file_options
 
 if TYPE_CHECKING:
     from titokzip.codec import Codec
@@ -67,7 +68,7 @@ def _strength(context: click.Context, option: click.Parameter, value: float | No
     type=click.Choice(["auto", "float32", "bfloat16"]),
     default="auto",
     show_default=True,
-    help="What to paint in; auto is bfloat16 on CUDA.",
+    help="What to paint in; auto is bfloat16 where it is fast.",
 )
 @click.option("--steps", type=click.IntRange(1, 1000), help="Of FlexTok's painting.  [default: 20]")
 @click.option(
@@ -86,7 +87,7 @@ def decompress(
     precision: str,
     steps: int | None,
     guidance: float | None,
-    **options: Any,
+    **others: Any,
 ) -> None:
     """Decompress .ttk files: photo.ttk becomes photo.png.
 
@@ -95,13 +96,10 @@ def decompress(
     titokzip decompress -r small -O pictures --format webp
     titokzip decompress - < photo.ttk > back.png
     """
-    reporting = {"as_json": options["as_json"]}
-    reporting |= {key: options.pop(key) for key in ("quiet", "verbose")}
-    device, threads = options.pop("device"), options.pop("threads")
-    batch, compiled = options.pop("batch_size"), options.pop("compiled")
+    options = FileOptions(**others)
     chosen = f".{suffix}" if suffix else None
-    _check_suffix(options["output"], chosen)
-    jobs = plan(files, {".ttk"}, lambda path: path.with_suffix(chosen or ".png"), **options)
+    _check_suffix(options.output, chosen)
+    jobs = plan(files, {".ttk"}, lambda path: path.with_suffix(chosen or ".png"), options)
     begun = time.perf_counter()
     import torch  # noqa: F401  (its time is reported apart)
 
@@ -109,24 +107,24 @@ def decompress(
     from titokzip import bulk
     from titokzip.codec import Codec
 
-    check_device(device)
+    check_device(options.device)
 
     def load(card: "Card") -> Codec:
-        codec = Codec.of(card, device, batch, precision, compiled)
+        codec = Codec.of(card, options.device, options.batch_size, precision, options.compiled)
         _guide(codec, card.name, steps, guidance)
         return codec
 
     results = bulk.decompress_files(
         jobs,
         bulk.Models(model, load),
-        bulk.Options(options["force"], options["remove"], threads),
+        bulk.Options(options.force, options.remove, options.threads),
         suffix=chosen,
         native=size == "native",
         size=size if isinstance(size, tuple) else None,
         partial=allow_partial,
         max_pixels=max_pixels,
     )
-    report(results, jobs, start, **reporting)
+    report(results, jobs, start, options)
 
 
 def _guide(codec: "Codec", name: str, steps: int | None, guidance: float | None) -> None:

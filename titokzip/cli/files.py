@@ -4,106 +4,34 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from titokzip.cli.options import FileOptions
 
 if TYPE_CHECKING:
     from titokzip.bulk import Job, Result
 
 FAILED, MISSING, REFUSED = 1, 3, 4
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def file_options(command: Command) -> Command:
-    """Give a command the options that all commands over files have."""
-    for option in reversed(
-        [
-            click.argument("files", nargs=-1, required=True, metavar="FILE..."),
-            click.option(
-                "-o", "--output", metavar="FILE", help="Output, for one input; - is stdout."
-            ),
-            click.option(
-                "-O",
-                "--output-dir",
-                metavar="DIR",
-                type=click.Path(path_type=Path),
-                help="Folder for outputs; folders inside inputs are kept.",
-            ),
-            click.option("-c", "--stdout", is_flag=True, help="Write to standard output."),
-            click.option("-r", "--recursive", is_flag=True, help="Go through folders."),
-            click.option(
-                "-f",
-                "--force",
-                is_flag=True,
-                allow_from_autoenv=False,  # no setting left behind may destroy files
-                help="Overwrite outputs that exist.",
-            ),
-            click.option("--skip-existing", is_flag=True, help="Leave out what is done already."),
-            click.option(
-                "--rm",
-                "remove",
-                is_flag=True,
-                allow_from_autoenv=False,
-                help="Delete inputs that succeeded.",
-            ),
-            click.option(
-                "--device",
-                default="auto",
-                show_default=True,
-                type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-            ),
-            click.option(
-                "-j",
-                "--threads",
-                default=2,
-                show_default=True,
-                type=click.IntRange(1, 64),
-                help="Threads that read files ahead.",
-            ),
-            click.option(
-                "--batch-size",
-                type=click.IntRange(1, 4096),
-                help="Tiles that the network sees at once.  [default: 16; on CUDA, what fits]",
-            ),
-            click.option(
-                "--compile",
-                "compiled",
-                is_flag=True,
-                help="Compile the network, for bulk work: it costs a minute or more at the start.",
-            ),
-            click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout."),
-            click.option("--quiet", is_flag=True, help="Report errors only."),
-            click.option("-v", "--verbose", is_flag=True, help="Report where the time went."),
-        ]
-    ):
-        command = option(command)
-    return command
 
 
 def plan(
     files: tuple[str, ...],
     suffixes: set[str],
     rename: Callable[[Path], Path],
-    *,
-    output: str | None,
-    output_dir: Path | None,
-    stdout: bool,
-    recursive: bool,
-    force: bool,
-    skip_existing: bool,
-    remove: bool,
-    as_json: bool,
+    options: FileOptions,
 ) -> "list[Job]":
     """Pair every input with its output, or refuse what makes no sense (exit 2)."""
     from titokzip.bulk import Job, find
 
-    if sum([output is not None, output_dir is not None, stdout]) > 1:
+    output, output_dir = options.output, options.output_dir
+    if sum([output is not None, output_dir is not None, options.stdout]) > 1:
         raise click.UsageError("-o, -O and -c exclude each other")
-    stdout = stdout or output == "-"
-    if stdout and as_json:
+    stdout = options.stdout or output == "-"
+    if stdout and options.as_json:
         raise click.UsageError("--json and the output would both go to standard output")
-    if stdout and remove:
+    if stdout and options.remove:
         raise click.UsageError("--rm with standard output would leave nothing behind")
     if files == ("-",):
         stdout = stdout or not (output or output_dir)
@@ -112,42 +40,27 @@ def plan(
     elif "-" in files:
         raise click.UsageError("standard input is read alone, not among files")
     else:
-        found = list(find(files, suffixes, recursive))
+        found = list(find(files, suffixes, options.recursive))
         if output is not None and len(found) > 1:
             raise click.UsageError("-o is for one input; -O names a folder for many")
         jobs = [
-            Job(path, None if stdout else _target(path, inside, rename, output, output_dir))
+            Job(path, None if stdout else _target(path, inside, rename, options))
             for path, inside in found
         ]
     _refuse_collisions(jobs)
     if stdout and len(jobs) > 1:
         raise click.UsageError("standard output takes one file")
-    if stdout and sys.stdout.isatty() and not force:
+    if stdout and sys.stdout.isatty() and not options.force:
         raise click.UsageError("binary data to a terminal; -o names a file, -f does it anyway")
-    if skip_existing:
+    if options.skip_existing:
         jobs = [job for job in jobs if not (job.target and job.target.exists())]
     return jobs
 
 
-def _target(
-    path: Path,
-    inside: Path,
-    rename: Callable[[Path], Path],
-    output: str | None,
-    output_dir: Path | None,
-) -> Path:
-    if output is not None:
-        return Path(output)
-    return rename(output_dir / inside if output_dir else path)
-
-
-def check_device(name: str) -> None:
-    """Refuse a device that is not here (exit 2); imports torch."""
-    from titokzip.codec import devices
-
-    here = devices()
-    if name not in ("auto", *here):
-        raise click.UsageError(f"--device {name}: there is only {', '.join(here)} here")
+def _target(path: Path, inside: Path, rename: Callable[[Path], Path], options: FileOptions) -> Path:
+    if options.output is not None:
+        return Path(options.output)
+    return rename(options.output_dir / inside if options.output_dir else path)
 
 
 def _refuse_collisions(jobs: "list[Job]") -> None:
@@ -164,25 +77,22 @@ def report(
     results: "Iterable[Result]",
     jobs: "list[Job]",
     start: dict[str, float],
-    *,
-    as_json: bool,
-    quiet: bool,
-    verbose: bool,
+    options: FileOptions,
 ) -> None:
     """Tell what became of every file, then exit: 0, 1 if some failed, 4 if only refused."""
     from titokzip.bulk import Refused
 
     done: list[Result] = []
-    for result in _watched(results, len(jobs), quiet):
+    for result in _watched(results, len(jobs), options.quiet):
         done.append(result)
         if result.error:
             click.echo(f"titokzip: {result.job.name}: {_line(result)}", err=True)
-        elif not quiet:
-            click.echo(_sentence(result, verbose), err=True)
-    if verbose:
+        elif not options.quiet:
+            click.echo(_sentence(result, options.verbose), err=True)
+    if options.verbose:
         spent = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in start.items())
         click.echo(f"start-up: {spent}", err=True)
-    if as_json:
+    if options.as_json:
         rows = [_row(result) for result in done]
         click.echo(json.dumps({"schema": 1, "results": rows}, indent=2))
     errors = [result.error for result in done if result.error]

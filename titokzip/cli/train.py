@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from titokzip.cli.files import check_device
+from titokzip.cli.options import check_device
 
 if TYPE_CHECKING:
     from titokzip.training.loop import Progress

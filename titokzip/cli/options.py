@@ -1,0 +1,105 @@
+"""The options that all commands over files share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """What `file_options` asks for."""
+
+    output: str | None
+    output_dir: Path | None
+    stdout: bool
+    recursive: bool
+    force: bool
+    skip_existing: bool
+    remove: bool
+    device: str
+    threads: int
+    batch_size: int | None
+    compiled: bool
+    as_json: bool
+    quiet: bool
+    verbose: bool
+
+
+def file_options(command: Command) -> Command:
+    """Give a command the options that all commands over files have."""
+    for option in reversed(
+        [
+            click.argument("files", nargs=-1, required=True, metavar="FILE..."),
+            click.option(
+                "-o", "--output", metavar="FILE", help="Output, for one input; - is stdout."
+            ),
+            click.option(
+                "-O",
+                "--output-dir",
+                metavar="DIR",
+                type=click.Path(path_type=Path),
+                help="Folder for outputs; folders inside inputs are kept.",
+            ),
+            click.option("-c", "--stdout", is_flag=True, help="Write to standard output."),
+            click.option("-r", "--recursive", is_flag=True, help="Go through folders."),
+            click.option(
+                "-f",
+                "--force",
+                is_flag=True,
+                allow_from_autoenv=False,  # no setting left behind may destroy files
+                help="Overwrite outputs that exist.",
+            ),
+            click.option("--skip-existing", is_flag=True, help="Leave out what is done already."),
+            click.option(
+                "--rm",
+                "remove",
+                is_flag=True,
+                allow_from_autoenv=False,
+                help="Delete inputs that succeeded.",
+            ),
+            click.option(
+                "--device",
+                default="auto",
+                show_default=True,
+                type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+            ),
+            click.option(
+                "-j",
+                "--threads",
+                default=2,
+                show_default=True,
+                type=click.IntRange(1, 64),
+                help="Threads that read files ahead.",
+            ),
+            click.option(
+                "--batch-size",
+                type=click.IntRange(1, 4096),
+                help="Tiles that the network sees at once.  [default: 16; on CUDA, what fits]",
+            ),
+            click.option(
+                "--compile",
+                "compiled",
+                is_flag=True,
+                help="Compile the network, for bulk work: it costs a minute or more at the start.",
+            ),
+            click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout."),
+            click.option("--quiet", is_flag=True, help="Report errors only."),
+            click.option("-v", "--verbose", is_flag=True, help="Report where the time went."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def check_device(name: str) -> None:
+    """Refuse a device that is not here (exit 2); imports torch."""
+    from titokzip.codec import devices
+
+    here = devices()
+    if name not in ("auto", *here):
+        raise click.UsageError(f"--device {name}: there is only {', '.join(here)} here")
