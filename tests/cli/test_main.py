@@ -4,6 +4,8 @@ import json
 
 import click
 import pytest
+import torch
+from click.testing import CliRunner
 from photos import photo
 from run import run
 
@@ -64,10 +66,26 @@ def test_doctor_without_models(tmp_path, monkeypatch):
     assert "there is: none" in run("compress", "a.png", code=3).stderr
 
 
-def test_memory_that_runs_out_is_one_line(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(MemoryError, "out of memory"), (torch.OutOfMemoryError, "out of GPU memory; a smaller")],
+)
+def test_memory_that_runs_out_is_one_line(tmp_path, monkeypatch, error, told):
     def exhausted(*_, **__):
-        raise MemoryError
+        raise error
 
     photo(20, 20).save(tmp_path / "a.png")
     monkeypatch.setattr("titokzip.codec.Codec.compress_all", exhausted)
-    assert run("compress", tmp_path / "a.png", code=1).stderr == "titokzip: out of memory\n"
+    lines = run("compress", tmp_path / "a.png", code=1).stderr.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"titokzip: {told}")
+
+
+def test_bugs_keep_their_traceback(tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("a bug")
+
+    photo(20, 20).save(tmp_path / "a.png")
+    monkeypatch.setattr("titokzip.codec.Codec.compress_all", broken)
+    told = CliRunner().invoke(main, ["compress", str(tmp_path / "a.png")])
+    assert isinstance(told.exception, RuntimeError)

@@ -35,6 +35,12 @@ class Commands(click.Group):
         except (TitokzipError, OSError, MemoryError) as error:
             click.echo(f"titokzip: {str(error) or 'out of memory'}", err=True)
             ctx.exit(MISSING if isinstance(error, ModelError) else FAILED)
+        except RuntimeError as error:
+            if type(error).__name__ != "OutOfMemoryError":  # torch's, which may not be imported
+                raise
+            told = "out of GPU memory; a smaller --batch-size or --device cpu takes less"
+            click.echo(f"titokzip: {told}", err=True)
+            ctx.exit(FAILED)
 
 
 @click.group(
