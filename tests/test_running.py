@@ -73,7 +73,6 @@ def test_a_codec_paints_as_precisely_as_it_is_asked_to(embedded):
 @pytest.mark.parametrize(
     ("asked", "device", "supported", "chosen"),
     [
-        ("auto", "cpu", True, "float32"),
         ("auto", "mps", True, "float32"),
         ("auto", "cuda", True, "bfloat16"),
         ("auto", "cuda", False, "float32"),
@@ -84,6 +83,42 @@ def test_a_codec_paints_as_precisely_as_it_is_asked_to(embedded):
 def test_the_precision_that_is_chosen(asked, device, supported, chosen, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
     assert running.precision(asked, device) == getattr(torch, chosen)
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "instructions", "chosen"),
+    [
+        ("auto", "cpu", {"avx512_f": True, "avx512_bf16": True, "amx_bf16": False}, "bfloat16"),
+        ("auto", "cpu", {"avx512_f": True, "avx512_bf16": False, "amx_bf16": True}, "bfloat16"),
+        ("auto", "cpu", {"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, "float32"),
+        ("auto", "cpu", {"architecture": "arm64", "bf16": True, "sve_bf16": True}, "float32"),
+        ("auto", "mps", {"avx512_bf16": True}, "float32"),
+        ("float32", "cpu", {"avx512_bf16": True}, "float32"),
+    ],
+)
+def test_the_precision_that_a_processor_is_made_for(
+    asked, device, instructions, chosen, monkeypatch
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions, raising=False)
+    assert running.precision(asked, device) == getattr(torch, chosen)
+
+
+def test_a_torch_that_cannot_tell_paints_in_float32_on_a_processor(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)  # before 2.11
+    assert running.precision("auto", "cpu") == torch.float32
+
+
+@pytest.mark.parametrize("name", ["xs", "xs-vivid"])
+def test_bfloat16_costs_an_embedded_model_nothing_that_one_sees(name):
+    image = photo(256, 256)
+    exact, light = (
+        Codec.load(name, "cpu", precision=precision) for precision in ("float32", "bfloat16")
+    )
+    data = exact.compress(image)
+    pictures = exact.decompress(data), light.decompress(data)
+    assert psnr(*pictures) > 50
+    kept, found = (psnr(picture, image) for picture in pictures)
+    assert abs(kept - found) < 0.02
 
 
 @pytest.mark.parametrize(
