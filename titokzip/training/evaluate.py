@@ -6,18 +6,19 @@ from PIL import Image
 from torch import Tensor
 
 from titokzip.models.spectral import Spectral
+from titokzip.models.tokenizer import Tokenizer
 
 LENGTHS = (4, 8, 16, 32, 64, 128, 256)
 
 
 @torch.no_grad()
-def evaluate(model: Spectral, tiles: Tensor, device: torch.device) -> dict[int, float]:
+def evaluate(model: Tokenizer, tiles: Tensor, device: torch.device) -> dict[int, float]:
     """Average PSNR in dB over tiles [B, 3, S, S] in 0..1, rounded to 8 bits, by tokens kept."""
     errors: dict[int, list[Tensor]] = {k: [] for k in LENGTHS if k <= model.length}
     for batch in torch.split(tiles.to(device), 16):
         tokens = model.encode(batch)
         for count in errors:
-            painted = rounded(model.decode(tokens[:, :count]))
+            painted = rounded(model.paint(model.decode(tokens[:, :count])))
             errors[count].append((painted - batch).square().mean(dim=(1, 2, 3)))
     return {
         count: round(float(-10 * torch.cat(squared).log10().mean()), 3)

@@ -23,11 +23,13 @@ Model = TypeVar("Model", bound=nn.Module)
 class Optimizer:
     """Steps float32 masters of a working model, and keeps their running average."""
 
-    def __init__(self, model: nn.Module, muon: float, adam: float) -> None:
+    def __init__(
+        self, model: nn.Module, muon: float, adam: float, warm_up: float = WARM_UP
+    ) -> None:
         self.working = [p for p in model.parameters() if p.requires_grad]
         self.masters = [nn.Parameter(p.detach().float().clone()) for p in self.working]
         self.averages: list[Tensor] = [p.detach().clone() for p in self.masters]
-        inner = _inner_matrices(model)
+        inner = _inner_matrices(model) if muon else set()  # a rate of 0: AdamW for all
         matrices = [m for m, w in zip(self.masters, self.working, strict=True) if id(w) in inner]
         others = [m for m, w in zip(self.masters, self.working, strict=True) if id(w) not in inner]
         self.optimizers: list[torch.optim.Optimizer] = [
@@ -39,11 +41,11 @@ class Optimizer:
                 Muon(matrices, lr=muon, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
             )
             self.rates.append(muon)
-        self.steps = 0
+        self.warm_up, self.steps = warm_up, 0
 
     def step(self, progress: float) -> None:
         """Take one step at `progress` 0..1 through the planned time; clears the gradients."""
-        rate = min(1.0, progress / WARM_UP) * (1 - progress) if progress < 1 else 0.0
+        rate = min(1.0, progress / self.warm_up) * (1 - progress) if progress < 1 else 0.0
         for optimizer, peak in zip(self.optimizers, self.rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = max(rate, 1e-3) * peak
