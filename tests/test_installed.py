@@ -14,6 +14,7 @@ from titoks import DIRECT, build, pictures, weights
 
 from titokzip import zoo
 from titokzip.codec import Codec
+from titokzip.container import unpack
 from titokzip.errors import ModelError
 from titokzip.rate import Rate
 
@@ -153,7 +154,7 @@ def test_flextoks_are_added_too(flextok):
     assert zoo.load(card).tokenizer.config == flextoks.TINY
     codec = Codec.load("flextok-tiny", "cpu")
     data = codec.compress(photo(40, 30), Rate(tokens=3))
-    assert zoo.find_fingerprint(data[4:8]) == card
+    assert zoo.find_fingerprint(unpack(data).header.model) == card
     assert codec.decompress(data).size == (40, 30)
 
 
@@ -210,16 +211,16 @@ def test_removed_without_its_weights(folder):
 
 def test_files_find_their_model(folder, monkeypatch, tmp_path):
     card = zoo.add(folder)
-    data = Codec.load("tiny-6", "cpu").compress(photo(40, 30))
-    assert zoo.find_fingerprint(data[4:8]) == card
-    assert zoo.name_of(data[4:8]) == "tiny-6"
+    named = unpack(Codec.load("tiny-6", "cpu").compress(photo(40, 30))).header.model
+    assert zoo.find_fingerprint(named) == card
+    assert zoo.name_of(named) == "tiny-6"
     zoo.remove(card)
     with pytest.raises(ModelError, match=r"`titokzip models pull tiny-6` fetches it"):
-        zoo.find_fingerprint(data[4:8])
-    assert zoo.name_of(data[4:8]) == "tiny-6"
+        zoo.find_fingerprint(named)
+    assert zoo.name_of(named) == "tiny-6"
     state = weights(DIRECT)
     state["quantize.embedding.weight"] += 1
     zoo.add(official_folder(tmp_path / "tiny-6", state))
     with pytest.raises(ModelError, match="another checkpoint of tiny-6"):
-        zoo.find_fingerprint(data[4:8])
+        zoo.find_fingerprint(named)
     assert zoo.name_of(b"none") is None

@@ -2,7 +2,7 @@
 
 import torch
 
-from titokzip.training.objective import grid_loss
+from titokzip.training.objective import grid_loss, phase_loss
 
 
 def test_noise_and_gradients_repeat_by_chance_and_a_grid_does_not():
@@ -33,3 +33,14 @@ def test_a_grid_is_unlearnt():
 
 def test_flat_pictures_have_no_grid():
     assert float(grid_loss(torch.full((1, 3, 64, 64), 0.5), 16)) < 1e-3
+
+
+def test_steps_where_cells_meet_are_uneven():
+    torch.manual_seed(0)
+    noise = torch.rand(2, 3, 256, 256)
+    cells = torch.rand(2, 3, 16, 16).repeat_interleave(16, 2).repeat_interleave(16, 3)
+    assert float(phase_loss(noise, 16)) < 0.01
+    assert float(phase_loss(cells, 16)) > 20  # there are no steps elsewhere: 2 * 15
+    assert float(phase_loss(noise + 0.5 * cells, 16)) > 5 * float(phase_loss(noise, 16))
+    assert float(phase_loss(noise + 0.5 * cells, 13)) < 0.01
+    assert float(phase_loss(torch.full((1, 3, 64, 64), 0.5), 16)) < 1e-6

@@ -104,5 +104,20 @@ def grid_loss(painted: Tensor, period: int) -> Tensor:
     return loss
 
 
+def phase_loss(painted: Tensor, period: int) -> Tensor:
+    """Measure how unevenly steps between pixels [B, 3, S, S] fall on the phases of a grid.
+
+    The mean square of what each phase has beyond its share, in shares; photos have about 0.
+    """
+    total, cells = painted.new_zeros(()), painted.shape[-1] // period - 1
+    for axis in (2, 3):
+        steps = painted.diff(dim=axis).abs().mean(dim=(1, 5 - axis))[:, period - 1 :]
+        steps = steps[:, : cells * period].reshape(-1, cells, period)
+        phases = steps.mean(dim=1)  # [B, period], borders first
+        shares = phases / phases.detach().mean(dim=1, keepdim=True).clamp(min=INVISIBLE**0.5)
+        total = total + (shares - shares.mean(dim=1, keepdim=True)).square().mean()
+    return total
+
+
 def _dot(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum(dim=1, dtype=torch.float32)

@@ -18,6 +18,7 @@ from titokzip.training.objective import (
     draw_lengths,
     grid_loss,
     perceptual_loss,
+    phase_loss,
     pixel_loss,
     price,
 )
@@ -30,6 +31,7 @@ WINDOW = 128  # side of the part of a tile that is judged: a quarter of the work
 PERCEPTUAL_WEIGHT = 2.0  # of what a teacher sees, beside an error in dB
 ADVERSARIAL_WEIGHT = 0.5  # of what a critic thinks of it
 GRID_WEIGHT = 0.3  # of detail that repeats from patch to patch
+PHASE_WEIGHT = 10.0  # of steps where patches and cells meet
 _UNREADABLE = (  # what torch raises over a file that is cut, or that another program wrote
     RuntimeError, EOFError, pickle.UnpicklingError, LookupError, TypeError, ValueError,
     AttributeError,
@@ -96,6 +98,7 @@ class Run:
         if self.critic is not None:
             loss = loss - ADVERSARIAL_WEIGHT * self.critic.realism(seen)
             loss = loss + GRID_WEIGHT * grid_loss(painted, self.model.config.patch)
+            loss = loss + PHASE_WEIGHT * phase_loss(painted, self.model.config.patch)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step(progress)
         if self.critic is not None:
