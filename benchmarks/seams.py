@@ -23,8 +23,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--model", default="xs")
     args = parser.parse_args()
-    codec = Codec.load()
+    codec = Codec.load(args.model)
     size, reach = codec.model.tokenizer.size, codec.model.tokenizer.overlap
     rows = []
     for file in sorted(f for f in args.folder.iterdir() if f.suffix in (".png", ".webp", ".jpg")):
@@ -40,7 +41,11 @@ def main() -> None:
     means = {key: round(float(np.mean([r[key] for r in rows])), 4) for key in ("borders", "ends")}
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout
     about = {"schema": 1, "titokzip": __version__, "date": time.strftime("%Y-%m-%d")}
-    about |= {"commit": commit.strip(), "fingerprint": codec.model.fingerprint.hex()}
+    about |= {
+        "commit": commit.strip(),
+        "model": args.model,
+        "fingerprint": codec.model.fingerprint.hex(),
+    }
     args.out.write_text(json.dumps(about | {"mean": means, "rows": rows}, indent=1) + "\n")
     print(means)
 
