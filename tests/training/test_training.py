@@ -212,9 +212,10 @@ def test_training_starts_from_a_model(untrained, photos, folder, tmp_path, monke
     assert trained.fingerprint == card.fingerprint
     textured = replace(PRESETS["toy"], model=replace(PRESETS["toy"].model, texture=4))
     monkeypatch.setitem(PRESETS, "toy", textured)
-    run(*given, "--minutes", "0.01", "--name", "textured")
+    run(*given, "--minutes", "0.01", "--name", "textured", "--batch", "7")
     vivid = zoo.card(tmp_path / "textured.safetensors")
     assert (vivid.fingerprint, vivid.config["texture"]) == (card.fingerprint, 4)
+    assert json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])["pictures"] % 7 == 0
     image, codecs = photo(64, 64), [Codec.load(str(c.path), "cpu") for c in (trained, vivid)]
     data = codecs[0].compress(image)
     assert min(psnr(codec.decompress(data), image) for codec in codecs) > 15

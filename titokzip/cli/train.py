@@ -50,6 +50,7 @@ _minutes = click.FloatRange(0, min_open=True)
 @click.option("--compile", "compiled", is_flag=True, help="Compile the painter first (CUDA).")
 @click.option("--name", default=None, help="Name of the model.  [default: the preset's]")
 @click.option("--limit", type=click.IntRange(1), help="Photos to use, at the most.")
+@click.option("--batch", type=click.IntRange(1), help="Pictures a step.  [default: the preset's]")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), help="CPU threads.  [default: all cores]")
 @click.option(

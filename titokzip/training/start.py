@@ -40,6 +40,7 @@ class Settings:
     adversarial: bool = False
     name: str = ""
     limit: int | None = None
+    batch: int | None = None
     seed: int = 0
     threads: int | None = None
     device: str = "auto"
@@ -48,6 +49,7 @@ class Settings:
 def run(settings: Settings, report: Callable[[Progress], None]) -> zoo.Card:
     """Train, count the tables of the range coder, and write the model; its card."""
     preset = PRESETS[settings.preset]
+    preset = replace(preset, batch=settings.batch or preset.batch)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
