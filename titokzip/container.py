@@ -1,4 +1,4 @@
-"""The .ttk file: a header of 5 to 12 bytes, then layers of coded tokens, coarse to fine.
+"""The .ttk file: a header of five to a dozen bytes or so, then layers, coarse to fine.
 
     bytes  field
     1      magic     97
