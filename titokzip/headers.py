@@ -1,4 +1,4 @@
-"""The header of a .ttk file: five bytes for a picture of one tile, nine for most photos.
+"""The header of a .ttk file: five bytes for a picture of one tile, ten for most photos.
 
 titokzip/container.py has the layout of the whole file, docs/format.md says it at length, and why.
 """
