@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from titokzip.models.fsq import FSQ
 from titokzip.models.layers import ViTConfig
 from titokzip.models.titok import TiTok, TiTokConfig
-from titokzip.tiling import lapped_filter
 
 # 128 tokens of 12 bits: about what the range coder makes of the 256 tokens of xs.
 VQ_XS = TiTokConfig(
@@ -121,30 +120,6 @@ class Discrete(nn.Module):
         drawn = torch.randint(len(latents), (int(rare.sum()),))
         self.counts[rare], self.sums[rare] = share, share * latents[drawn]
         self.model.quantizer.codebook.copy_(self.sums / self.counts[:, None])
-
-
-def cut(crops: Tensor, overlap: int) -> Tensor:
-    """Cut crops [B, 3, 2S, 2S] into lapped tiles [4B, 3, S, S], those of a crop in a row."""
-    lapped = _filter(crops, overlap, undo=False)
-    rows = [half for band in lapped.chunk(2, dim=2) for half in band.chunk(2, dim=3)]
-    return torch.stack(rows, dim=1).flatten(0, 1)
-
-
-def stitch(tiles: Tensor, overlap: int) -> Tensor:
-    """Lay tiles [4B, 3, S, S] out as pictures [B, 3, 2S, 2S]; the inverse of `cut`."""
-    four = tiles.unflatten(0, (-1, 4))
-    bands = [torch.cat([four[:, i], four[:, i + 1]], dim=3) for i in (0, 2)]
-    return _filter(torch.cat(bands, dim=2), overlap, undo=True)
-
-
-def _filter(pixels: Tensor, overlap: int, undo: bool) -> Tensor:
-    """Filter both borders in the middle of pixels [B, 3, 2S, 2S]."""
-    matrix = torch.from_numpy(lapped_filter(overlap, undo)).to(pixels)
-    for _ in range(2):
-        middle = pixels.shape[3] // 2
-        left, mixed, right = pixels.tensor_split((middle - overlap, middle + overlap), dim=3)
-        pixels = torch.cat([left, mixed @ matrix.mT, right], dim=3).transpose(2, 3)
-    return pixels
 
 
 def squared_error(painted: Tensor, pixels: Tensor) -> Tensor:

@@ -29,11 +29,9 @@ from alternatives import (
     Discrete,
     LinearEnd,
     absolute_error,
-    cut,
     full_rows,
     new_titok,
     squared_error,
-    stitch,
     uniform_rows,
 )
 from PIL import Image
@@ -45,9 +43,11 @@ from titokzip.bench import report
 from titokzip.models.layers import ViTConfig
 from titokzip.models.spectral import Spectral
 from titokzip.models.titok import TiTok, TiTokConfig
+from titokzip.prior import Prior
 from titokzip.tiling import Grid, join, split
 from titokzip.training import data
 from titokzip.training.evaluate import LENGTHS, evaluate
+from titokzip.training.grids import cut, stitch
 from titokzip.training.objective import StraightThrough, draw_lengths, pixel_loss
 from titokzip.training.optimizer import Optimizer
 from titokzip.training.run import WATCHED
@@ -165,17 +165,16 @@ def judged(arm: Arm, painted: Tensor, tiles: Tensor, overlap: int) -> Tensor:
     return (arm.loss(painted[:half], tiles[:half]) + arm.loss(*pictures)) / 2
 
 
-def measured(model: Spectral | TiTok, prior: entropy.Prior, tiles: Tensor) -> dict[str, Any]:
+def measured(model: Spectral | TiTok, prior: Prior, tiles: Tensor) -> dict[str, Any]:
     """Tell PSNR and bytes of tiles [B, 3, S, S] by tokens kept, and how many tokens differ."""
     with torch.inference_mode():
         tokens = torch.cat([model.encode(batch) for batch in tiles.split(BATCH)]).numpy()
     stops = [k for k in LENGTHS if k <= model.length]
-    counts = np.full(len(tokens), model.length)
     if isinstance(model, TiTok):
-        layers = entropy.pack(tokens, counts, stops, model.vocabulary)
+        bits = np.full(model.length, (model.vocabulary - 1).bit_length())
     else:
-        layers = entropy.range_encode(tokens, counts, stops, prior)
-    sizes = np.cumsum([len(layer) for layer in layers]) / len(tokens)
+        bits = np.mean([entropy.cost(row[None], Grid(1, 1), prior)[0] for row in tokens], axis=0)
+    sizes = bits.cumsum()[np.array(stops) - 1] / 8
     return {
         "psnr": evaluate(model, tiles, torch.device("cpu")),
         "bytes": {k: round(float(size), 1) for k, size in zip(stops, sizes, strict=True)},

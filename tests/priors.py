@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from titokzip import entropy
-from titokzip.entropy import TOTAL, Prior
+from titokzip.prior import TOTAL, Prior
 
 LENGTH = 12  # L of the priors below
 
@@ -22,36 +22,35 @@ def frequencies(*shape):
 
 
 def ternary():
-    """Two digits a token, four coefficients of six planes each, every one the others' neighbour."""
+    """Two digits a token, four coefficients of six planes each, all of them witnesses."""
     digits = 2 * LENGTH
     coefficient, plane = np.arange(digits) % 4, 5 - np.arange(digits) // 4
-    others = (coefficient[:, None] + np.arange(1, 9)) % 5  # 4 stands for none
     return Prior(
         digits=2,
         radix=3,
         balanced=True,
         coefficient=coefficient,
         weight=3**plane,
-        neighbours=np.where(others == coefficient[:, None], 4, others),
-        importance=scrambled(digits, 8) % 2 + 1,
-        thresholds=np.sort(scrambled(digits, 2) % 5, axis=1) * 81,
-        frequencies=frequencies(digits, 9, 3),
+        witnesses=(coefficient[:, None] + np.arange(1, 8)) % 8,  # 4 to 7: of the tiles beside
+        importance=scrambled(digits, 7) % 3,
+        thresholds=np.sort(scrambled(digits, 2, 2) % 7, axis=2) * 700,
+        frequencies=frequencies(digits, 18, 3),
     )
 
 
 def codebook(radix=40):
-    """One digit a token, each a coefficient of its own that knows no neighbour."""
-    none = np.full((LENGTH, 8), LENGTH)
+    """One digit a token, each a coefficient of its own that has no witness."""
+    none = np.zeros((LENGTH, 0), np.int64)
     return Prior(
         digits=1,
         radix=radix,
         balanced=False,
         coefficient=np.arange(LENGTH),
         weight=np.zeros(LENGTH, np.int64),
-        neighbours=none,
-        importance=np.zeros_like(none),
-        thresholds=np.zeros((LENGTH, 0), np.int64),
-        frequencies=frequencies(LENGTH, 3, radix),
+        witnesses=none,
+        importance=none,
+        thresholds=np.zeros((LENGTH, 2, 0), np.int64),
+        frequencies=np.tile(frequencies(LENGTH, 3, radix), (1, 2, 1)),
     )
 
 
@@ -59,14 +58,14 @@ PRIORS = {"ternary": ternary(), "codebook": codebook()}
 both = pytest.mark.parametrize("prior", PRIORS.values(), ids=PRIORS)
 
 
-def draw(rng, prior, tiles, length=LENGTH):
+def draw(rng, prior, grid, length=LENGTH):
     """Draw tokens as the prior expects them, which are the ones it codes best."""
-    digits = np.zeros((length * prior.digits, tiles), np.int32)
-    state = entropy._State(np.full(tiles, length), prior)
-    for d in range(len(digits)):
-        run = slice(d, d + 1)
+    digits = np.zeros((length * prior.digits, grid.tiles), np.int32)
+    state = entropy._State(np.full(grid.tiles, length), grid, prior)
+    for run in prior.runs(0, len(digits)):
         _, rows = state.look_up(run)
         ends = np.cumsum(rows + 1, axis=1)
-        digits[d] = (rng.integers(0, TOTAL, (tiles, 1)) >= ends).sum(1) - int(prior.balanced)
+        drawn = (rng.integers(0, TOTAL, (len(rows), 1)) >= ends).sum(1) - int(prior.balanced)
+        digits[run] = drawn.reshape(-1, grid.tiles)
         state.learn(run, digits[run])
     return entropy._from_digits(digits, prior)

@@ -45,8 +45,9 @@ def coded(codec, header, rows):
     """Write a file of these tokens, as its header says."""
     tokens, counts = padded(rows).clip(0), np.array([len(row) for row in rows])
     if header.coder == Coder.PACKED:
-        return container.pack(header, entropy.pack(tokens, counts, header.stops, 3**7))
-    payloads = entropy.range_encode(tokens, counts, header.stops, codec.model.prior)
+        return container.pack(header, entropy.pack(tokens, counts, header.stops, 3**9))
+    prior = codec.model.prior
+    payloads = entropy.range_encode(tokens, counts, header.stops, header.grid, prior)
     return container.pack(header, payloads)
 
 

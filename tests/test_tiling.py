@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from titokzip.tiling import Grid, dct, join, lapped_filter, resample, split
+from titokzip.tiling import Grid, beside, dct, join, lapped_filter, resample, split
 
 OVERLAPS = [1, 2, 3, 8, 16]
 
@@ -165,3 +165,19 @@ def test_a_grid_has_tiles(rows, columns):
 
 def test_tiles_are_counted():
     assert Grid(rows=2, columns=3).tiles == 6
+
+
+@pytest.mark.parametrize(
+    ("grid", "near"),
+    [
+        (Grid(1, 1), [[]]),
+        (Grid(1, 3), [[1], [0, 2], [1]]),
+        (Grid(3, 1), [[1], [0, 2], [1]]),
+        (Grid(2, 3), [[1, 3], [0, 2, 4], [1, 5], [0, 4], [1, 3, 5], [2, 4]]),
+    ],
+)
+def test_tiles_beside_share_a_side(grid, near):
+    found = beside(grid)
+    assert found.shape == (grid.tiles, 4)
+    assert [sorted(row[row < grid.tiles].tolist()) for row in found] == near
+    assert found.max() == grid.tiles

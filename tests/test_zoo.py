@@ -146,7 +146,7 @@ def test_a_changed_config_is_damage(saved, tmp_path):
 
 
 def test_other_tables_have_another_fingerprint(model, saved, tmp_path):
-    other = tiny.prior.fit(model, model.encode(tiny.tiles(20)).numpy())
+    other = tiny.prior.fit(model, model.encode(tiny.tiles(20)).numpy(), [tiny.Grid(4, 5)])
     card = zoo.save(tmp_path / "new.safetensors", "new", model, other, "none")
     assert card.fingerprint != saved.fingerprint
 
@@ -215,7 +215,8 @@ def test_models_of_a_newer_kind_are_refused(copy):
     [
         {"mean": None},
         {"prior.weight": None},
-        {"prior.frequencies": np.ones((56, 9, 3), np.int32)},
+        {"prior.frequencies": np.ones((72, 48, 3), np.int32)},
+        {"prior.digits": np.array(8, np.int32)},
         {"surplus": np.zeros(3, np.float32)},
         {"prior.surplus": np.zeros(3, np.int32)},
         {"mean": np.zeros(3, np.float32)},

@@ -7,6 +7,7 @@ from photos import photo
 
 from titokzip.models.layers import ViTConfig
 from titokzip.models.spectral import Spectral, SpectralConfig
+from titokzip.tiling import Grid
 from titokzip.training import prior, spectrum
 
 CONFIG = SpectralConfig(
@@ -16,22 +17,22 @@ CONFIG = SpectralConfig(
     length=8,
     overlap=4,
     frequencies=8,
-    coefficients=14,
+    coefficients=18,
     head=8,
 )
 PLANES = 4  # digits of every coefficient
 
 
 def spectral(seed=0, texture=0):
-    """Make a model of seven coefficients of luminance and seven of colour."""
+    """Make a model of nine coefficients of luminance and nine of colour."""
     torch.manual_seed(seed)
     model = Spectral(replace(CONFIG, texture=texture))
-    low = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1], [0, 2], [2, 0], [2, 2]])
-    colour = torch.tensor([0] * 7 + [1] * 7)[:, None]
+    low = torch.cartesian_prod(torch.arange(3), torch.arange(3))
+    colour = torch.tensor([0] * 9 + [1] * 9)[:, None]
     spectrum._install(model, torch.cat([colour, low.repeat(2, 1)], dim=1).numpy())
     model.step.fill_(0.2)
-    model.coefficient.copy_(torch.arange(14).repeat(PLANES))
-    model.plane.copy_(torch.arange(PLANES).flip(0).repeat_interleave(14))
+    model.coefficient.copy_(torch.arange(18).repeat(PLANES))
+    model.plane.copy_(torch.arange(PLANES).flip(0).repeat_interleave(18))
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.02)
     return model.eval().requires_grad_(False)
@@ -45,4 +46,4 @@ def tiles(count, size=32):
 
 def tables(model):
     """Count the tables of the range coder from forty tiles."""
-    return prior.fit(model, model.encode(tiles(40)).numpy())
+    return prior.fit(model, model.encode(tiles(40)).numpy(), [Grid(1, 1)] * 20 + [Grid(4, 5)])

@@ -144,7 +144,7 @@ class Codec:
         counts, stops = np.full(grid.tiles, tokens.shape[1]), header.stops
         choices = [(Coder.PACKED, entropy.pack(tokens, counts, stops, self._tokenizer.vocabulary))]
         if self.model.prior is not None:
-            coded = entropy.range_encode(tokens, counts, stops, self.model.prior)
+            coded = entropy.range_encode(tokens, counts, stops, grid, self.model.prior)
             choices.append((Coder.RANGE, coded))
         coder, payloads = min(choices, key=lambda choice: sum(map(len, choice[1])))
         return container.pack(replace(header, coder=coder), payloads)
@@ -262,7 +262,7 @@ class Codec:
         elif prior is None:
             raise FormatError("damaged: this model has no tables for the range coder")
         else:
-            tokens = entropy.range_decode(contents.payloads, counts, stops, prior)
+            tokens = entropy.range_decode(contents.payloads, counts, stops, header.grid, prior)
         return [row[:count] for row, count in zip(tokens, counts, strict=True)]
 
     @torch.inference_mode()

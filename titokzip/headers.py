@@ -12,7 +12,8 @@ from titokzip.tiling import Grid
 MAGIC = 0x97
 VERSION = 1
 FINGERPRINT_BYTES = 4
-CODES = (bytes.fromhex("33b21aec"),)  # fingerprints that have a number, from 1: never changed
+# Fingerprints that have a number, from 1, which never changes; the first was that of drafts.
+CODES = (bytes.fromhex("33b21aec"), bytes.fromhex("1ee5173c"))
 WHOLE_TILE = 256  # pixels each way of a tile of a picture whose size goes without saying
 MAX_LAYERS = 8
 MAX_TOKENS = 256

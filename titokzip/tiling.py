@@ -39,6 +39,14 @@ class Grid:
         return self.rows * self.columns
 
 
+def beside(grid: Grid) -> NDArray[np.int64]:
+    """List the tiles that share a side with each, row by row; [N, 4], N where there is none."""
+    numbers = np.full((grid.rows + 2, grid.columns + 2), grid.tiles)
+    numbers[1:-1, 1:-1] = np.arange(grid.tiles).reshape(grid.rows, grid.columns)
+    around = numbers[:-2, 1:-1], numbers[2:, 1:-1], numbers[1:-1, :-2], numbers[1:-1, 2:]
+    return np.stack(around, axis=-1).reshape(-1, 4)
+
+
 def resample(image: Image.Image, width: int, height: int) -> Image.Image:
     """Resize to width x height with a filter that neither blurs nor aliases."""
     if image.size == (width, height):

@@ -184,7 +184,7 @@ def test_bad_bytes_end_in_one_line_and_little_memory(embedded, small, tmp_path):
         try:
             contents = container.unpack(data)
             tokens = embedded.read(contents)
-            assert all((row >= 0).all() and (row < 3**7).all() for row in tokens)
+            assert all((row >= 0).all() and (row < 3**9).all() for row in tokens)
             if (
                 painted < 20
                 and len(tokens) == 1

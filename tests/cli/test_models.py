@@ -33,7 +33,7 @@ def test_embedded_models_are_listed():
         "here": True,
         "fingerprint": card.fingerprint.hex()[:8],
         "tokens": 256,
-        "tile_bytes": 384,
+        "tile_bytes": 480,
         "rfid": None,
         "parameters": zoo.parameters(card),
         "bytes": card.path.stat().st_size,

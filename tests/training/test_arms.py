@@ -79,7 +79,7 @@ def test_an_arm_tells_what_it_gave(benchmarks, call, monkeypatch):
             lengths = LENGTHS - {"16"} if discrete else LENGTHS
             assert measured["psnr"].keys() == measured["bytes"].keys() == lengths
             assert list(measured["bytes"].values()) == sorted(measured["bytes"].values())
-            assert 0 < measured["codes"] <= (16 if discrete else 3**7)
+            assert 0 < measured["codes"] <= (16 if discrete else 3**9)
         assert ("border steps" in row) != discrete
     assert rows[2]["held out"]["bytes"] == {"4": 2, "8": 4}  # four bits a token
 
@@ -88,15 +88,6 @@ def test_an_arm_that_nobody_knows_is_named(call, capsys):
     with pytest.raises(SystemExit):
         call("control", "no-such")
     assert "no such arm: no-such" in capsys.readouterr().err
-
-
-def test_stitching_undoes_cutting(benchmarks):
-    crops = torch.rand(2, 3, 32, 32)
-    tiles = benchmarks[1].cut(crops, 4)
-    assert tiles.shape == (8, 3, 16, 16)
-    assert torch.equal(tiles[5][:, :-4, 4:], crops[1, :, :12, 20:])  # where no filter reaches
-    assert not torch.equal(tiles[5][:, :-4, :4], crops[1, :, :12, 16:20])
-    assert torch.allclose(benchmarks[1].stitch(tiles, 4), crops, atol=1e-6)
 
 
 def test_codes_that_are_not_chosen_start_anew(benchmarks):

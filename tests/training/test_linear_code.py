@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from titokzip import entropy
+from titokzip.prior import Prior
+from titokzip.tiling import Grid
 from titokzip.training import data, evaluate, prior, spectrum
 
 CPU = torch.device("cpu")
@@ -36,11 +38,31 @@ def test_the_designed_code_is_good_for_its_tokens(untrained, photos):
 
 def test_fitted_tables_code_shorter_than_packing(untrained, photos):
     sampler = data.Sampler(photos.training, 64, 16, 5)
-    tables = prior.fit(untrained, untrained.encode(sampler.batch(200)).numpy())
-    assert entropy.Prior.from_tables(tables.to_tables()).digits == 7
+    tokens = untrained.encode(sampler.batch(200)).numpy()
+    tables = prior.fit(untrained, tokens, [Grid(1, 1)] * 200)
+    assert Prior.from_tables(tables.to_tables()).digits == 9
     fresh = untrained.encode(sampler.batch(100)).numpy()
-    counts, stops = np.full(100, 16), [16]
-    (coded,) = entropy.range_encode(fresh, counts, stops, tables)
-    (packed,) = entropy.pack(fresh, counts, stops, 3**7)
-    assert len(coded) < 0.85 * len(packed)
-    assert np.array_equal(entropy.range_decode([coded], counts, stops, tables), fresh)
+    packed = entropy.pack(fresh[:1], np.full(1, 16), [16], 3**9)
+    bits = sum(entropy.cost(one[None], Grid(1, 1), tables).sum() for one in fresh)
+    assert bits / 8 < 0.85 * 100 * len(packed[0])
+
+
+def test_witnesses_are_those_that_tell_most_and_weigh_what_they_tell():
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(0, 20, (1, 40, 5000)).astype(np.float32)
+    wanted = (rng.random(5000) < (2 * sizes[0, 7] + sizes[0, 30]) / 60).astype(np.int32)[None]
+    free, kind = np.ones((1, 5000), bool), np.zeros(5000, np.int64)
+    kept, importance = prior._weigh(sizes, wanted, free, kind)
+    weights = dict(zip(kept[0].tolist(), importance[0].tolist(), strict=True))
+    assert len(weights) == prior.WITNESSES
+    assert weights.pop(7) == prior.HEAVIEST
+    assert weights.pop(30) == pytest.approx(prior.HEAVIEST / 2, abs=4)
+    assert max(weights.values()) < 4
+
+
+def test_tiles_in_grids_have_tables_that_know_the_tiles_beside(untrained, photos):
+    grid = Grid(4, 5)
+    tokens = np.repeat(untrained.encode(data.centre_tiles(photos.training, 64)).numpy(), 20, axis=0)
+    tables = prior.fit(untrained, tokens, [grid] * (len(tokens) // 20))
+    together = entropy.cost(tokens[:20], grid, tables).sum() / 20
+    assert together < 0.5 * entropy.cost(tokens[:1], Grid(1, 1), tables).sum()

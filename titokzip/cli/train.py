@@ -47,6 +47,9 @@ _minutes = click.FloatRange(0, min_open=True)
     help="Tiny Darknet weights (.npz) for a perceptual loss.",
 )
 @click.option("--adversarial", is_flag=True, help="Train against a critic too; needs --teacher.")
+@click.option(
+    "--stitched", is_flag=True, help="Judge half of the tiles as the pictures that four make."
+)
 @click.option("--compile", "compiled", is_flag=True, help="Compile the painter first (CUDA).")
 @click.option("--name", default=None, help="Name of the model.  [default: the preset's]")
 @click.option("--limit", type=click.IntRange(1), help="Photos to use, at the most.")
@@ -73,6 +76,8 @@ def train(preset: str, **options: Any) -> None:
         raise click.UsageError(f"--reading: preset {preset} has no encoder to train")
     if options["adversarial"] and options["teacher"] is None:
         raise click.UsageError("--adversarial: the critic judges by what a --teacher sees")
+    if options["stitched"] and (options["batch"] or PRESETS[preset].batch) < 8:
+        raise click.UsageError("--stitched: a batch has four tiles in a grid, and four alone")
     check_device(options["device"])
     options["planned"] = options["planned"] or options["minutes"]
     options["name"] = options["name"] or preset

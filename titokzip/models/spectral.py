@@ -2,7 +2,7 @@
 
 The best linear code of natural pictures is their low frequencies, so token order and meaning
 are fixed before any training: coefficients of a lapped transform, each in balanced ternary,
-the digits of all coefficients sorted by how much they repair per bit, seven digits a token.
+the digits of all coefficients sorted by how much they repair per bit, nine digits a token.
 ViTs that start at zero repaint the tile, one after the inverse transform and, in models that have
 an encoder, one before the transform.
 
@@ -12,7 +12,7 @@ an encoder, one before the transform.
 A balanced ternary prefix is the centre of its bin, so any prefix of the tokens decodes, and
 the integers are exact: nothing but rounding stands between a picture and its tokens.
 
-B pictures, S side, P patches, D width, J coefficients, L tokens, T = 7 digits a token.
+B pictures, S side, P patches, D width, J coefficients, L tokens, T = 9 digits a token.
 """
 
 import math
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from titokzip.models.layers import ViT, ViTConfig
 from titokzip.models.pixels import PixelEnd
 
-DIGITS_PER_TOKEN = 7  # 3^7 = 2187 values: 12 bits when packed
+DIGITS_PER_TOKEN = 9  # 3^9 = 19,683 values: 15 bits when packed
 PLANES = 6  # digits of the most detailed coefficient: integers within (3^6 - 1) / 2
 
 
@@ -161,7 +161,7 @@ class Spectral(nn.Module):
         return coefficients.round().int().clamp(-limit, limit)
 
     def to_tokens(self, integers: Tensor) -> Tensor:
-        """Write integers [B, J] in balanced ternary, seven digits a token; int32 [B, L]."""
+        """Write integers [B, J] in balanced ternary, nine digits a token; int32 [B, L]."""
         value, weight = integers[:, self.coefficient.long()], 3**self.plane
 
         def prefix(weight: Tensor) -> Tensor:  # the centre of the bin, in units of its weight

@@ -22,7 +22,7 @@ from titokzip.tiling import lapped_filter
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".ppm", ".bmp", ".tif", ".tiff"}
 SHORT_SIDE = 288  # photos are kept at this size: a tile of 256 and what the lapped filter reaches
 LONG_SIDE = 432
-SMALLEST_CROP = 128  # pixels of such a photo that are blown up to a tile, at the least
+SMALLEST_CROP = 56  # pixels of such a photo that are blown up to a tile, at the least
 VALIDATE_EVERY = 87  # one photo in so many is held out to watch the training
 
 
@@ -117,7 +117,8 @@ class Sampler:
         _, height, width = photo.shape
         region = min(height, width)
         if self.random.random() < 0.5:
-            region = int(self.random.integers(min(SMALLEST_CROP, region), region + 1))
+            least = min(SMALLEST_CROP, region)
+            region = round(least * (region / least) ** self.random.random())
         top = int(self.random.integers(height - region + 1))
         left = int(self.random.integers(width - region + 1))
         crop = photo[:, top : top + region, left : left + region]

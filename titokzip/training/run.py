@@ -12,6 +12,7 @@ from titokzip.models.spectral import Spectral
 from titokzip.training import parallel, speed
 from titokzip.training.adversary import Critic
 from titokzip.training.data import Photos, Sampler, centre_tiles
+from titokzip.training.grids import GridSampler, in_grids, stitch
 from titokzip.training.objective import (
     Features,
     StraightThrough,
@@ -50,10 +51,12 @@ class Run:
         teacher: Features | None = None,
         adversarial: bool = False,  # a critic learns from what the teacher sees
         reading: bool = False,  # train the encoder too: tokens change, and so do their tables
+        stitched: bool = False,  # half of the tiles lie in grids, judged as pictures
         compiled: bool = False,  # by torch.compile: a minute at the start, faster after it
         seed: int = 0,
     ) -> None:
         self.preset, self.device, self.teacher, self.reading = preset, device, teacher, reading
+        self.stitched = stitched
         self.model = model.to(device)
         parallel.share(model.state_dict().values())
         if model.reader is not None:
@@ -72,7 +75,8 @@ class Run:
             model.painter_end.compile()
         training = [photo.to(device) for photo in photos.training]
         seed += 1_000_003 * parallel.rank()
-        self.sampler = Sampler(training, model.size, model.overlap, seed)
+        draw = GridSampler if stitched else Sampler
+        self.sampler = draw(training, model.size, model.overlap, seed)
         self.objective = StraightThrough(model, typical.to(device)).to(device)
         self.critic: Critic | None = None
         if adversarial:
@@ -88,17 +92,23 @@ class Run:
     def step(self, tiles: Tensor, progress: float) -> Tensor:
         """Learn from tiles [B, 3, S, S]; the loss, not waited for."""
         lengths = draw_lengths(len(tiles), self.model.length, self.random).to(self.device)
+        if self.stitched:  # tiles of a picture have as many tokens
+            lying = in_grids(len(tiles))
+            chosen = torch.randint(len(tiles), (lying // 4,), generator=self.random)
+            lengths[-lying:] = lengths[chosen].repeat_interleave(4)
         painted, bits = self.objective(tiles, lengths)
-        loss = pixel_loss(painted, tiles)
+        ours, theirs = self._pictures(painted), self._pictures(tiles)
+        loss = torch.stack(list(map(pixel_loss, ours, theirs))).mean()
         if self.reading:
             loss = loss + price(bits)
-        seen, wanted = self._seen(painted, tiles)
+        seen, wanted = self._seen(ours, theirs)
         if self.teacher is not None:
             loss = loss + PERCEPTUAL_WEIGHT * perceptual_loss(seen, wanted)
         if self.critic is not None:
             loss = loss - ADVERSARIAL_WEIGHT * self.critic.realism(seen)
-            loss = loss + GRID_WEIGHT * grid_loss(painted, self.model.config.patch)
-            loss = loss + PHASE_WEIGHT * phase_loss(painted, self.model.config.patch)
+            for pixels in ours:
+                loss = loss + GRID_WEIGHT / len(ours) * grid_loss(pixels, self.model.config.patch)
+                loss = loss + PHASE_WEIGHT / len(ours) * phase_loss(pixels, self.model.config.patch)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step(progress)
         if self.critic is not None:
@@ -115,13 +125,26 @@ class Run:
             parameter.grad = None
         return counted / len(tiles)
 
-    def _seen(self, *pixels: Tensor) -> list[list[Tensor]]:
-        """What the teacher, if there is one, sees in the same part of each."""
+    def _pictures(self, tiles: Tensor) -> list[Tensor]:
+        """Lay out the tiles [B, 3, S, S] that lie in grids; pictures of one or two sizes."""
+        if not self.stitched:
+            return [tiles]
+        lying = in_grids(len(tiles))
+        return [tiles[:-lying], stitch(tiles[-lying:], self.model.overlap)]
+
+    def _seen(self, *judged: list[Tensor]) -> list[list[Tensor]]:
+        """What the teacher, if there is one, sees in a part of each; of grids, in their middle."""
         if self.teacher is None:
-            return [[] for _ in pixels]
-        room = max(0, self.model.size - WINDOW)
-        top, left = torch.randint(room + 1, (2,), generator=self.random).tolist()
-        return [self.teacher(p[..., top : top + WINDOW, left : left + WINDOW]) for p in pixels]
+            return [[] for _ in judged]
+        side = self.model.size
+        part = min(WINDOW, side)
+        top, left = torch.randint(side - part + 1, (2,), generator=self.random).tolist()
+
+        def window(pixels: Tensor) -> Tensor:
+            y, x = (start + (pixels.shape[3] - side) // 2 for start in (top, left))
+            return pixels[..., y : y + part, x : x + part]
+
+        return [self.teacher(torch.cat([window(p) for p in pictures])) for pictures in judged]
 
     def averaged(self) -> Spectral:
         """Copy the model with its averaged weights, ready to evaluate or ship."""
@@ -158,6 +181,8 @@ class Run:
             raise ModelError(f"{path}: {reason}") from error
 
     def _restore(self, state: dict[str, Any]) -> None:
+        if self.stitched != ("single" in state["sampler"]):
+            raise ModelError("a run goes on with --stitched if it began so, and else without")
         for name, buffer in self.model.named_buffers():
             if not torch.equal(state["buffers"][name], buffer):
                 raise ValueError(f"{name} is another model's")

@@ -9,7 +9,8 @@ its own; those have unit length, and an error of a step costs the same in every 
 Every coefficient is rounded to multiples of one step and written in balanced ternary. A digit is
 worth what it takes off the squared error and costs its entropy given the digits before it; all
 digits of all coefficients are sorted by worth per cost, a coefficient's own in their order, and
-the first L * 7 become the tokens. See docs/training.md for what else was tried.
+the first L * 9 become the tokens. An error in the mean colour of a tile counts more: tiles side by
+side show it. See docs/training.md for what else was tried.
 
 M sampled tiles, J coefficients, D digits.
 """
@@ -33,6 +34,7 @@ BLOCKS = 4  # along each side of a tile
 STEP = 450 / 255  # of an orthonormal coefficient of pixels in 0..1: the finest rounding
 SAMPLES = 6000  # M
 CLIPPING = 0.03  # of a squared step: the mean error above which a coefficient gets one digit more
+MEANS = 4.0  # times that an error in the mean of a colour counts
 FAINTEST = 0.12  # steps of standard deviation: fainter coefficients never get a digit
 
 
@@ -61,7 +63,8 @@ def design(config: SpectralConfig, tiles: Callable[[int], Tensor]) -> Spectral:
     mean = np.zeros(len(places))
     mean[0] = coefficients[:, 0].mean()  # by symmetry all others are zero
     wanted = config.length * DIGITS_PER_TOKEN
-    digits = _sorted_digits(coefficients - mean)[:wanted]
+    means = np.flatnonzero((places[:, 1:] == 0).all(axis=1)).tolist()  # of each colour
+    digits = _sorted_digits(coefficients - mean, means)[:wanted]
     if len(digits) < wanted:
         raise PictureError(f"these photos are too faint: {len(digits)} of {wanted} digits found")
     chosen = sorted({digit.coefficient for digit in digits})
@@ -122,17 +125,17 @@ def _all_places(config: SpectralConfig) -> Integers:
     return np.concatenate([luminance, colours + np.array([1, 0, 0])])
 
 
-def _sorted_digits(coefficients: Floats) -> list[Digit]:
+def _sorted_digits(coefficients: Floats, means: list[int]) -> list[Digit]:
     deviation = coefficients.std(axis=0)
     runs = []
     for j in np.flatnonzero(deviation > FAINTEST):
-        runs += _convex(_digits(int(j), coefficients[:, j]))
+        runs += _convex(_digits(int(j), coefficients[:, j], MEANS if j in means else 1))
     runs.sort(key=_slope, reverse=True)
     return [digit for run in runs for digit in run]
 
 
-def _digits(j: int, values: Floats) -> list[Digit]:
-    """Take one coefficient [M] apart, coarsest digit first."""
+def _digits(j: int, values: Floats, counting: float) -> list[Digit]:
+    """Take one coefficient [M] apart, coarsest digit first; its error counts so many times."""
     planes = 1
     while planes < PLANES:
         beyond = np.maximum(np.abs(values) - 3**planes / 2, 0)
@@ -149,7 +152,7 @@ def _digits(j: int, values: Floats) -> list[Digit]:
         gain = float((values * centre).sum() / max((centre**2).sum(), 1e-9))
         left = ((values - gain * centre) ** 2).mean()
         cost = _entropy(prefix - 3 * known, np.sign(known))
-        digits.append(Digit(j, plane, gain, float(error - left), cost))
+        digits.append(Digit(j, plane, gain, counting * float(error - left), cost))
         known, error = prefix, left
     return digits
 

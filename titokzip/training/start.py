@@ -6,11 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
-from titokzip import entropy, zoo
+from titokzip import zoo
 from titokzip.codec import devices
 from titokzip.errors import ModelError
 from titokzip.models.spectral import Spectral
+from titokzip.prior import Prior
+from titokzip.rate import nearest_grid
+from titokzip.tiling import Grid, resample, split
 from titokzip.training import data, parallel, prior, spectrum
 from titokzip.training.loop import Progress, train
 from titokzip.training.objective import Features
@@ -19,7 +23,9 @@ from titokzip.training.run import Run
 from titokzip.training.teacher import TinyDarknet
 
 LICENCE = "Apache-2.0"
-PRIOR_TILES = 4000  # whose tokens are counted for the tables of the range coder
+LONE_TILES = 12_000  # whose tokens are counted for the tables of the range coder
+GRIDS = 1500  # of two tiles and more that are counted as well
+LARGEST_GRID = 45  # tiles
 _CHUNK = 50
 
 
@@ -35,6 +41,7 @@ class Settings:
     resume: bool = False
     init: Path | None = None
     reading: bool = False
+    stitched: bool = False
     compiled: bool = False
     teacher: Path | None = None
     adversarial: bool = False
@@ -71,6 +78,7 @@ def run(settings: Settings, report: Callable[[Progress], None]) -> zoo.Card:
         _teacher(settings.teacher, device) if settings.teacher else None,
         settings.adversarial,
         settings.reading,
+        settings.stitched,
         settings.compiled,
         settings.seed,
     )
@@ -126,10 +134,18 @@ def _teacher(path: Path, device: torch.device) -> Features:
 
 
 @torch.inference_mode()
-def count(model: Spectral, photos: data.Photos, seed: int) -> entropy.Prior:
-    """Count how often each digit takes each value, over tiles of the training photos."""
+def count(model: Spectral, photos: data.Photos, seed: int) -> Prior:
+    """Count how often each digit takes each value, in lone tiles and in grids of them."""
     sampler = data.Sampler(photos.training, model.size, model.overlap, seed)
-    tiles = min(PRIOR_TILES, 20 * len(photos.training))
-    chunks = range(max(1, tiles // _CHUNK))
-    tokens = [model.encode(sampler.batch(_CHUNK)).numpy() for _ in chunks]
-    return prior.fit(model, np.concatenate(tokens))
+    lone = _CHUNK * max(1, min(LONE_TILES, 20 * len(photos.training)) // _CHUNK)
+    tokens = [model.encode(sampler.batch(_CHUNK)).numpy() for _ in range(lone // _CHUNK)]
+    grids = [Grid(1, 1)] * lone
+    random = np.random.default_rng(seed)
+    for chosen in random.permutation(len(photos.training))[:GRIDS]:
+        photo = Image.fromarray(photos.training[chosen].permute(1, 2, 0).numpy())
+        grid = nearest_grid(*photo.size, 2 * (LARGEST_GRID / 2) ** random.random())
+        picture = resample(photo, grid.columns * model.size, grid.rows * model.size)
+        for row in split(np.asarray(picture), model.size, model.overlap):
+            tokens.append(model.encode(torch.from_numpy(row).permute(0, 3, 1, 2)).numpy())
+        grids.append(grid)
+    return prior.fit(model, np.concatenate(tokens), grids)

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from titokzip import entropy
 from titokzip.errors import ModelError
+from titokzip.prior import Prior
 from titokzip.zoo.model import Card, Model
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 FORMAT = "titokzip model 1"
 KIND = "spectral"
-VOCABULARY = 3**7  # values of a token of seven balanced ternary digits
+VOCABULARY = 3**9  # values of a token of nine balanced ternary digits
 LARGEST_PART = 2**24 - 2**17  # bytes of tensors in a file: below 16 MiB with its header
 _NETWORKS = ("reader", "painter")  # parts of a model that do not change what its tokens mean
 _SHAPES = ("encoder", "decoder", "patch", "head", "texture")  # what the card says of those parts
@@ -116,14 +116,19 @@ def load(card: Card, device: str) -> Model:
         with torch.device("meta"):
             tokenizer = Spectral(SpectralConfig(**config))
         tokenizer.load_state_dict(state, strict=True, assign=True)
-        prior = entropy.Prior.from_tables(tables)
+        prior = Prior.from_tables(tables)
+        if (prior.radix**prior.digits, len(prior.coefficient)) != (
+            tokenizer.vocabulary,
+            tokenizer.length * prior.digits,
+        ):
+            raise ValueError("its tables are for other tokens")
     except (RuntimeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
         reason = " ".join(str(error).split())[:200]  # torch lists every tensor, a line each
         raise ModelError(f"{card.path}: does not fit its own card ({reason})") from error
     return Model(card.fingerprint, tokenizer.eval().requires_grad_(False), prior)
 
 
-def save(path: Path, name: str, tokenizer: "Spectral", prior: entropy.Prior, licence: str) -> Card:
+def save(path: Path, name: str, tokenizer: "Spectral", prior: Prior, licence: str) -> Card:
     """Write a model, networks in half precision, so that `load` gives it back.
 
     It is one file, or several of up to 16 MiB beside `path` that are named after it.

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from titokzip import entropy
+from titokzip.prior import Prior
 
 if TYPE_CHECKING:
     from titokzip.models.tokenizer import Tokenizer
@@ -42,4 +42,4 @@ class Model:
 
     fingerprint: bytes
     tokenizer: "Tokenizer"
-    prior: entropy.Prior | None = None  # without one, tokens are packed
+    prior: Prior | None = None  # without one, tokens are packed
