@@ -26,6 +26,7 @@ from titokzip.models.layers import ViT, ViTConfig
 from titokzip.models.pixels import PixelEnd
 
 DIGITS_PER_TOKEN = 9  # 3^9 = 19,683 values: 15 bits when packed
+EDGE = 1.08  # times what is painted on outermost pixels: painters stop short, and borders show
 PLANES = 6  # digits of the most detailed coefficient: integers within (3^6 - 1) / 2
 
 
@@ -180,7 +181,12 @@ class Spectral(nn.Module):
             raise ValueError(f"{count} tokens a tile; this model has {self.length}")
         integers = self.to_integers(tokens)
         lengths = torch.full((len(tokens),), count, device=tokens.device)
-        return self.repaint(self.synthesise(integers * self.gains(count)), lengths)
+        blurred = self.synthesise(integers * self.gains(count))
+        added = self.repaint(blurred, lengths) - blurred
+        for outermost in (0, -1):
+            added[..., outermost, :] *= EDGE
+            added[..., outermost] *= EDGE
+        return blurred + added
 
     def paint(self, features: Tensor) -> Tensor:
         """Return the pixels that `decode` has already painted."""
