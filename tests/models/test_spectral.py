@@ -6,7 +6,7 @@ import tiny
 import torch
 from photos import photo
 
-from titokzip.models.spectral import DIGITS_PER_TOKEN
+from titokzip.models.spectral import DIGITS_PER_TOKEN, EDGE
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +154,15 @@ def test_the_prefix_rows_are_met_at_powers_of_two():
     low, high = painter.prefix[1], painter.prefix[2]
     torch.testing.assert_close(rows[4], torch.lerp(low, high, torch.tensor(3.0).log2() - 1))
     torch.testing.assert_close(rows[5], painter.prefix[3])
+
+
+def test_what_is_painted_counts_more_at_the_outermost_pixels():
+    model = tiny.spectral()
+    tokens = model.encode(tiny.tiles(12))
+    blurred = model.synthesise(model.to_integers(tokens) * model.gains(8))
+    added = model.repaint(blurred, torch.full((len(tokens),), 8)) - blurred
+    share = ((model.decode(tokens) - blurred) / added).median(dim=0).values.median(dim=0).values
+    assert torch.allclose(share[1:-1, 1:-1], torch.ones(30, 30), atol=1e-3)
+    assert torch.allclose(share[0, 1:-1], torch.full((30,), EDGE), atol=1e-3)
+    assert torch.allclose(share[1:-1, -1], torch.full((30,), EDGE), atol=1e-3)
+    assert share[-1, 0] == pytest.approx(EDGE**2, abs=1e-3)
