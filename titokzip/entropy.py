@@ -22,12 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titokzip.errors import FormatError
-from titokzip.prior import TOTAL, Known, Prior
+from titokzip.prior import TOTAL, Known, Prior, to_digits
 from titokzip.tiling import Grid, beside
 
 Tokens = NDArray[np.int32]  # [N, L]
 Counts = NDArray[np.int64]  # [N] tokens kept of each tile
-Integers = NDArray[np.int64]
 
 _FAMILY = constriction.stream.model.Categorical(perfect=False)  # always spelled out: it sets bits
 
@@ -116,19 +115,16 @@ class _State:
     def __init__(self, counts: Counts, grid: Grid, prior: Prior) -> None:
         self.prior, self.counts = prior, counts
         self.known = Known(prior.coefficients, beside(grid))
-        self.kind = np.minimum(self.known.tiles_beside, 1)  # 0: a tile that lies alone
 
     def look_up(self, run: slice) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """Tell which tiles have each digit of a run [r, N], and a row of frequencies for those."""
         prior = self.prior
         active = np.arange(run.start, run.stop)[:, None] // prior.digits < self.counts
         activity = self.known.activity(prior.witnesses[run], prior.importance[run])
-        thresholds = prior.thresholds[run][:, self.kind]  # [r, N, C - 1]
-        level = (activity[..., None] >= thresholds).sum(axis=2)
-        level += self.kind * (thresholds.shape[2] + 1)
-        row = 3 * level + np.sign(self.known.values[prior.coefficient[run]]) + 1
+        row = self.known.rows(prior.coefficient[run], activity, prior.thresholds[run])
         digit, tile = np.nonzero(active)
-        return active, prior.frequencies[run][digit, row[digit, tile]] - 1.0
+        frequencies = prior.frequencies[run][digit, row[digit, tile]].astype(np.float64)
+        return active, frequencies - 1
 
     def learn(self, run: slice, digits: NDArray[np.int32]) -> None:
         """Take in the values [r, N] of a run, 0 where there is none."""
@@ -152,9 +148,7 @@ def cost(tokens: Tokens, grid: Grid, prior: Prior) -> NDArray[np.float64]:
 
 def _to_digits(tokens: Tokens, prior: Prior) -> NDArray[np.int32]:
     """Take tokens [N, L] apart; [D, N]."""
-    powers = prior.radix ** np.arange(prior.digits)
-    digits = tokens.T[:, None] // powers[:, None] % prior.radix - int(prior.balanced)
-    return digits.reshape(-1, len(tokens)).astype(np.int32)
+    return to_digits(tokens, prior.digits, prior.radix, prior.balanced)
 
 
 def _from_digits(digits: NDArray[np.int32], prior: Prior) -> Tokens:

@@ -109,6 +109,15 @@ def starts(coefficient: Integers, digits: int) -> list[int]:
     return found
 
 
+def to_digits(
+    tokens: NDArray[np.int32], digits: int, radix: int, balanced: bool
+) -> NDArray[np.int32]:
+    """Take tokens [N, L] apart; [D, N]."""
+    powers = radix ** np.arange(digits)
+    apart = tokens.T[:, None] // powers[:, None] % radix - int(balanced)
+    return apart.reshape(-1, len(tokens)).astype(np.int32)
+
+
 class Known:
     """The coefficients of some tiles as far as both sides know them, and how large they are."""
 
@@ -116,6 +125,7 @@ class Known:
         """Know nothing of N tiles; `near` [N, 4] is what `tiling.beside` gives."""
         self.near = near
         self.tiles_beside = (near < len(near)).sum(axis=1)
+        self.kind = np.minimum(self.tiles_beside, 1)  # 0: a tile that lies alone
         self.values = np.zeros((coefficients, len(near)), np.int32)
         # Twelve times the size of each coefficient, then of its mean over the tiles beside.
         self.sizes = np.zeros((2 * coefficients, len(near)), np.int32)
@@ -124,6 +134,13 @@ class Known:
         """Weigh the sizes of witnesses [r, K] of each tile; [r, N]."""
         activity: Integers = (self.sizes[witnesses] * importance[..., None]).sum(axis=1)
         return activity
+
+    def rows(self, coefficients: Integers, activity: Integers, thresholds: Integers) -> Integers:
+        """Find which row of frequencies digits of coefficients [r] have in each tile; [r, N]."""
+        level = (activity[..., None] >= thresholds[:, self.kind]).sum(axis=2)
+        level += self.kind * (thresholds.shape[2] + 1)
+        rows: Integers = 3 * level + np.sign(self.values[coefficients]) + 1
+        return rows
 
     def learn(self, coefficients: Integers, change: Integers) -> None:
         """Add to the values of coefficients [r], each another, in all tiles; [r, N]."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from titokzip.entropy import Tokens
 from titokzip.models.spectral import DIGITS_PER_TOKEN, Spectral
-from titokzip.prior import TOTAL, Known, Prior, starts
+from titokzip.prior import TOTAL, Known, Prior, starts, to_digits
 from titokzip.tiling import Grid, beside
 
 Integers = NDArray[np.int64]
@@ -39,11 +39,11 @@ def fit(model: Spectral, tokens: Tokens, grids: Iterable[Grid]) -> Prior:
     coefficient = model.coefficient.cpu().numpy().astype(np.int64)
     weight = 3 ** model.plane.cpu().numpy().astype(np.int64)
     candidates = _candidates(model.to_integers(torch.from_numpy(tokens)).numpy())[coefficient]
-    digits, known = _digits(tokens), Known(len(model.mean), _beside(grids))
+    digits = to_digits(tokens, DIGITS_PER_TOKEN, 3, True)
+    known = Known(len(model.mean), _beside(grids))
     if len(known.near) != len(tokens):
         raise ValueError(f"grids of {len(known.near)} tiles, and tokens of {len(tokens)}")
     shown = np.random.default_rng(0).permutation(len(tokens))[:SEEN]
-    kind = np.minimum(known.tiles_beside, 1)
     witnesses = candidates[:, :WITNESSES].copy()
     importance = np.zeros_like(witnesses)
     thresholds = np.zeros((len(coefficient), 2, len(SHARES)), np.int64)
@@ -53,14 +53,14 @@ def fit(model: Spectral, tokens: Tokens, grids: Iterable[Grid]) -> Prior:
         own = coefficient[run]
         sizes = known.sizes[candidates[run][..., None], shown].astype(np.float32)
         free = known.values[own][:, shown] == 0
-        kept, importance[run] = _weigh(sizes, np.abs(digits[run][:, shown]), free, kind[shown])
+        kept, importance[run] = _weigh(
+            sizes, np.abs(digits[run][:, shown]), free, known.kind[shown]
+        )
         witnesses[run] = np.take_along_axis(candidates[run], kept, axis=1)
         activity = known.activity(witnesses[run], importance[run])
-        thresholds[run] = _thresholds(activity, kind)
-        level = (activity[..., None] >= thresholds[run][:, kind]).sum(axis=2)
-        level += kind * (len(SHARES) + 1)
-        row = 3 * level + np.sign(known.values[own]) + 1
-        frequencies[run] = _frequencies(row, digits[run] + 1, frequencies.shape[1])
+        thresholds[run] = _thresholds(activity, known.kind)
+        rows = known.rows(own, activity, thresholds[run])
+        frequencies[run] = _frequencies(rows, digits[run] + 1, frequencies.shape[1])
         known.learn(own, digits[run] * weight[run, None])
     return Prior(
         DIGITS_PER_TOKEN,
@@ -145,13 +145,6 @@ def _thresholds(activity: Integers, kind: Integers) -> Integers:
         mine = activity[:, kind == one] if (kind == one).any() else activity
         parts.append(np.quantile(mine, SHARES, axis=1, method="higher").T)
     return np.maximum(1, np.stack(parts, axis=1))
-
-
-def _digits(tokens: Tokens) -> NDArray[np.int32]:
-    """Take tokens [M, L] apart; [D, M]."""
-    powers = 3 ** np.arange(DIGITS_PER_TOKEN)
-    digits = tokens.T[:, None] // powers[:, None] % 3 - 1
-    return digits.reshape(-1, len(tokens)).astype(np.int32)
 
 
 def _frequencies(rows: Integers, values: NDArray[np.int32], count: int) -> Integers:

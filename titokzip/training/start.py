@@ -24,7 +24,7 @@ from titokzip.training.teacher import TinyDarknet
 
 LICENCE = "Apache-2.0"
 LONE_TILES = 12_000  # whose tokens are counted for the tables of the range coder
-GRIDS = 1500  # of two tiles and more that are counted as well
+GRIDS = 1500  # photos, whole, that are counted as well, on grids
 LARGEST_GRID = 45  # tiles
 _CHUNK = 50
 
