@@ -10,18 +10,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from titokzip.models.fsq import FSQ
-from titokzip.models.layers import ViTConfig
-from titokzip.models.titok import TiTok, TiTokConfig
+from titokzip.tokenizers.config import ViTConfig
+from titokzip.tokenizers.flextok.fsq import FSQ
+from titokzip.tokenizers.titok.config import TiTokConfig
+from titokzip.tokenizers.titok.network import TiTok
 
 # 128 tokens of 12 bits: about what the range coder makes of the 256 tokens of xs.
 VQ_XS = TiTokConfig(
     encoder=ViTConfig(width=256, depth=2, heads=4),
     decoder=ViTConfig(width=256, depth=4, heads=4),
     length=128,
-    scrambled=False,
+    is_legacy=False,
     vqgan=None,
-    nested=True,
+    prefix_decodable=True,
 )
 # Tiles of 64 pixels, 48 bytes each: small enough to learn something within minutes.
 VQ_64PX = replace(
@@ -93,7 +94,7 @@ class Discrete(nn.Module):
         kind = self.model.decoder.mask.dtype
         codes, far = self._quantize(self.model.encoder(pixels.to(kind)).float())
         halves = [codes[i::2, : int(lengths[i])] for i in (0, 1)]
-        painted = [self.model.paint(self.model.decoder(half)) for half in halves]
+        painted = [self.model.decode_pixels(self.model.decoder(half)) for half in halves]
         return torch.stack(painted, dim=1).flatten(0, 1), far
 
     def _quantize(self, latents: Tensor) -> tuple[Tensor, Tensor]:

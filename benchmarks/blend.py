@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("share", type=float, help="0 is the first, 1 the second")
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
-    first, second = (zoo.load(zoo.card(path)) for path in (args.first, args.second))
+    first, second = (zoo.load(zoo.read_manifest(path)) for path in (args.first, args.second))
     assert first.fingerprint == second.fingerprint, "two painters of the same tokens"
     known = dict(first.tokenizer.named_parameters())
     for name, weights in second.tokenizer.named_parameters():
@@ -30,8 +30,8 @@ def main() -> None:
             weights.copy_(torch.lerp(known[name], weights, args.share))
         elif ".texture.paint." in name:
             weights.mul_(args.share)
-    card = zoo.card(args.second)
-    zoo.save(args.out, card.name, second.tokenizer, second.prior, card.licence)
+    manifest = zoo.read_manifest(args.second)
+    zoo.save(args.out, manifest.name, second.tokenizer, second.context_model, manifest.licence)
 
 
 if __name__ == "__main__":

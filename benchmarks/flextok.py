@@ -32,8 +32,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 import flextoks  # noqa: E402
 from flextok_official import DROP, official  # noqa: E402
 
-from titokzip.models.flextok import FlexTokConfig, from_state_dict  # noqa: E402
-from titokzip.models.layers import ViTConfig  # noqa: E402
+from titokzip.tokenizers.config import ViTConfig  # noqa: E402
+from titokzip.tokenizers.flextok.checkpoint import from_state_dict  # noqa: E402
+from titokzip.tokenizers.flextok.config import FlexTokConfig  # noqa: E402
 
 
 def main() -> None:
@@ -79,7 +80,7 @@ def compared(args: argparse.Namespace) -> Iterator[dict]:
         tensor.copy_(weight(name, tensor, random))
     ours = from_state_dict(config, theirs.state_dict())  # the same tensors, not copies
     if args.bfloat16:
-        ours.decode_in(torch.bfloat16)
+        ours.set_decoder_dtype(torch.bfloat16)
     yield {"config": asdict(config), "weights": sum(p.numel() for p in ours.parameters())}
     yield from tokenized(args, theirs, ours)
     yield from painted(args, theirs, ours)
@@ -108,7 +109,7 @@ def painted(
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(2))
     tokens = ours.encode(next(photos(args.photos, 1)))
     time_, null = torch.tensor([0.35]), ours.decoder.unknown(1)
-    moment = ours.decoder.moments(time_, ours.config.longest)[0]
+    moment = ours.decoder.moments(time_, ours.config.max_timestep)[0]
     now = {"vae_latents_noised": [noise], "timesteps": time_}
     for kept in (256, 32, 1, 100)[: args.sampled]:
         told = encoded(theirs, tokens[:, :kept])

@@ -10,7 +10,7 @@ from functools import partial
 
 import torch
 
-from titokzip.models.flextok import FlexTokConfig
+from titokzip.tokenizers.flextok.config import FlexTokConfig
 
 KEEP = "eval_keep_k"  # its entry for how many tokens there are
 DROP = "eval_dropout_mask"  # and for whether to know nothing
@@ -118,7 +118,7 @@ def official(config: FlexTokConfig) -> torch.nn.Module:
         "dec_patches_posemb_module": embed_noise["posemb"],
         "dec_seq_packer": packer("dec", per_subseq_embs=True, emb_packing_fn_write_key="packing"),
         "dec_time_embedder": TimestepEmbedder(
-            "timesteps", "dec_temb", d, max_timestep=config.longest
+            "timesteps", "dec_temb", d, max_timestep=config.max_timestep
         ),
         "dec_transformer": FlexTransformer(
             "dec_seq",

@@ -9,8 +9,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 from sheet import GAP, stacked
 
-from titokzip import Rate
 from titokzip.codec import Codec
+from titokzip.rate_control import Rate
 
 WORDS = (
     "A codec of this kind keeps what a picture shows, not what it says. Letters become strokes: "

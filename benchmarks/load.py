@@ -23,17 +23,17 @@ from safetensors.torch import save_file
 
 from titokzip import zoo
 from titokzip.bench import report
-from titokzip.models.released import RELEASED, released_name
-from titokzip.models.titok import TiTok
+from titokzip.tokenizers.titok.checkpoint import released_name
+from titokzip.tokenizers.titok.network import TiTok
 
 _LOAD = """
 import re, sys, time
 from pathlib import Path
 import torch
 from titokzip import zoo
-card = zoo.find(sys.argv[1])
+manifest = zoo.find(sys.argv[1])
 begun, worked = time.perf_counter(), time.process_time()
-model = zoo.load(card)
+model = zoo.load(manifest)
 loaded, worked = time.perf_counter(), time.process_time() - worked
 for tensor in model.tokenizer.state_dict().values():
     tensor.sum()  # the file is mapped: whatever is not read yet is read now
@@ -46,7 +46,7 @@ print(loaded - begun, worked, read - begun, peak)
 def make(name: str, folder: Path) -> None:
     """Write weights of a release at random, a tensor at a time."""
     with torch.device("meta"):
-        shapes = TiTok(RELEASED[zoo.RELEASES[name].architecture]).state_dict()
+        shapes = TiTok(zoo.RELEASES[name].config).state_dict()
     save_file(
         {released_name(key): 0.02 * torch.randn(t.shape) for key, t in shapes.items()},
         folder / "model.safetensors",
@@ -62,13 +62,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
         make(args.release, folder)
-        card = zoo.installed.install(
+        manifest = zoo.installed.install(
             folder / "model.model.json",
             zoo.RELEASES[args.release],
             folder / "model.safetensors",
         )
-        runs = [_run(card) for _ in range(args.runs)]
-    size = card.config["bytes"]
+        runs = [_run(manifest) for _ in range(args.runs)]
+    size = manifest.config["bytes"]
     print(
         json.dumps(
             {
@@ -85,8 +85,8 @@ def main() -> None:
     )
 
 
-def _run(card: zoo.Card) -> list[float]:
-    command = [sys.executable, "-c", _LOAD, str(card.path)]
+def _run(manifest: zoo.Manifest) -> list[float]:
+    command = [sys.executable, "-c", _LOAD, str(manifest.path)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return [float(number) for number in done.stdout.split()]
 

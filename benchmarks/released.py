@@ -30,9 +30,11 @@ from PIL import Image, ImageOps
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from titokzip.models.released import RELEASED, config_from, from_state_dict
-from titokzip.models.titok import TiTok
-from titokzip.pictures import plain
+from titokzip.images import plain
+from titokzip.tokenizers.titok.checkpoint import from_state_dict
+from titokzip.tokenizers.titok.config import from_config
+from titokzip.tokenizers.titok.network import TiTok
+from titokzip.zoo.catalog import RELEASES
 
 TRAINING_ONLY = [
     "accelerate",
@@ -48,7 +50,9 @@ TRAINING_ONLY = [
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", choices=RELEASED)
+    parser.add_argument(
+        "name", choices=[name for name, r in RELEASES.items() if r.family == "titok"]
+    )
     parser.add_argument("--official", type=Path, required=True, metavar="CHECKOUT")
     parser.add_argument("--images", type=Path, metavar="DIR")
     parser.add_argument("--count", type=int, default=64)
@@ -66,12 +70,12 @@ def main() -> None:
         official = write_weights(args.official.resolve(), args.name, Path(folder))
         state = load_file(Path(folder) / "model.safetensors")
         official.load_state_dict(state, strict=True, assign=True)
-        wanted = RELEASED[args.name]
-        card = json.loads((Path(folder) / "config.json").read_text())
-        assert config_from(card, text=wanted.text is not None) == wanted, "another architecture"
+        wanted = RELEASES[args.name].config
+        config = json.loads((Path(folder) / "config.json").read_text())
+        assert from_config(config, text=wanted.text is not None) == wanted, "another architecture"
         ours = from_state_dict(wanted, state)
         if args.bfloat16:
-            ours.decode_in(torch.bfloat16)
+            ours.set_decoder_dtype(torch.bfloat16)
         kept = args.kept or wanted.length
         painted = args.count if args.painted is None else args.painted
         clock = time.process_time if args.cpu_time else time.perf_counter
@@ -109,7 +113,7 @@ def compare(
         return tokens
 
     def decode(tokens: Tensor, *text: Tensor) -> Tensor:
-        return ours.paint(ours.decode(tokens, *text))
+        return ours.decode_pixels(ours.decode_features(tokens, *text))
 
     warm = batches[0][:1]
     decode(ours.encode(warm)[:, :kept]), encode(warm)

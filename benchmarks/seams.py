@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from titokzip import __version__, container
+from titokzip import __version__
+from titokzip.bitstream import container
 from titokzip.codec import Codec
 
 

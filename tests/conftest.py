@@ -37,7 +37,7 @@ def embedded():
 
 @pytest.fixture
 def known(monkeypatch, tmp_path):
-    """A release of a tiny TiTok that the zoo knows, and a folder of the user's for its card."""
+    """A release of a tiny TiTok that the zoo knows, and a folder of the user's for its manifest."""
     monkeypatch.setenv("TITOKZIP_MODELS", str(tmp_path / "models"))
     return register(monkeypatch)
 

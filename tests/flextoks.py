@@ -8,10 +8,10 @@ from functools import cache
 import numpy as np
 import torch
 
-from titokzip.models.autoencoder_kl import AutoencoderConfig
-from titokzip.models.flextok import FlexTok, FlexTokConfig, from_state_dict
-from titokzip.models.flextok_names import released_name
-from titokzip.models.layers import ViTConfig
+from titokzip.tokenizers.config import ViTConfig
+from titokzip.tokenizers.flextok.checkpoint import from_state_dict, released_name
+from titokzip.tokenizers.flextok.config import AutoencoderConfig, FlexTokConfig
+from titokzip.tokenizers.flextok.network import FlexTok
 
 TINY = FlexTokConfig(
     encoder=ViTConfig(64, 2, 1),

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import flextoks
@@ -12,23 +13,22 @@ from titoks import DIRECT, weights
 
 from titokzip import zoo
 from titokzip.errors import ModelError
-from titokzip.models import flextok, released
+from titokzip.tokenizers.flextok import network
+from titokzip.tokenizers.titok import config as titok_config
 from titokzip.zoo import catalog
 from titokzip.zoo.catalog import Release
 
-TINY = Release(
-    "tiny-6", "titok", "tiny_6", "someone/tokenizer_tiny_6_imagenet", 6, 64, 90_000, rfid=9.5
-)
-FLEXTOK = Release("flextok-tiny", "flextok", "flextok_tiny", "no/flextok_tiny", 16, 64_000, 1, None)
+TINY = Release("tiny-6", "someone/tokenizer_tiny_6_imagenet", DIRECT, 90_000, rfid=9.5)
+FLEXTOK = Release("flextok-tiny", "no/flextok_tiny", flextoks.TINY, 1, None)
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
 def register(monkeypatch, release=TINY, config=DIRECT):
     """Make a release of a small architecture known until the end of a test."""
+    release = replace(release, config=config)
     monkeypatch.setitem(catalog.RELEASES, release.name, release)
-    monkeypatch.setitem(released.RELEASED, release.architecture, config)
-    monkeypatch.setitem(released._SIZES, "tiny-encoder", config.encoder)
-    monkeypatch.setitem(released._SIZES, "tiny-decoder", config.decoder)
+    monkeypatch.setitem(titok_config.SIZES, "tiny-encoder", config.encoder)
+    monkeypatch.setitem(titok_config.SIZES, "tiny-decoder", config.decoder)
     return release
 
 
@@ -68,8 +68,7 @@ def official_folder(folder, state=None, **changes):
 def flextok_folder(monkeypatch, folder):
     """Make a small FlexTok known, of one step, and write it as FlexToks are released."""
     monkeypatch.setitem(catalog.RELEASES, FLEXTOK.name, FLEXTOK)
-    monkeypatch.setitem(flextok.RELEASED, FLEXTOK.architecture, flextoks.TINY)
-    monkeypatch.setattr(flextok.FlexTok, "steps", 1)
+    monkeypatch.setattr(network.FlexTok, "steps", 1)
     folder.mkdir()
     save_file(flextoks.weights(), folder / "model.safetensors")
     time = {"dec_time_embedder": {"_target_": "os.system", "max_timestep": 1.0}}
@@ -81,11 +80,13 @@ def flextok_folder(monkeypatch, folder):
 
 def own():
     """Name the models that are here, less those that ship."""
-    return [card.name for card in zoo.cards() if card.path.parent == zoo.folders()[0]]
+    return [
+        manifest.name for manifest in zoo.manifests() if manifest.path.parent == zoo.folders()[0]
+    ]
 
 
 def refused(path, told, **how):
-    """Expect one line, and no card."""
+    """Expect one line, and no manifest."""
     before = own()
     with pytest.raises(ModelError) as caught:
         zoo.add(path, **how)

@@ -10,16 +10,16 @@ from PIL import Image
 from toys import Toy, codec
 
 import titokzip
-from titokzip import container
+from titokzip.bitstream import container
+from titokzip.bitstream.header import Coder
 from titokzip.codec import Codec
-from titokzip.errors import FormatError, ModelError, PictureError, RateError, TitokzipError
-from titokzip.headers import Coder
-from titokzip.models.layers import ViTConfig
-from titokzip.models.titok import TiTok, TiTokConfig
-from titokzip.models.vqgan import VQGANConfig
-from titokzip.pictures import plain
-from titokzip.rate import Rate
+from titokzip.errors import FormatError, ImageError, ModelError, RateError, TitokzipError
+from titokzip.images import plain
+from titokzip.rate_control import Rate
 from titokzip.tiling import Grid
+from titokzip.tokenizers.config import ViTConfig
+from titokzip.tokenizers.titok.config import TiTokConfig, VQGANConfig
+from titokzip.tokenizers.titok.network import TiTok
 from titokzip.zoo import Model
 
 TOY = codec()
@@ -181,9 +181,9 @@ def test_titok_is_a_codec(vqgan):
     ]  # tiles, tokens, bits
     tokens = torch.from_numpy(np.stack(titok.read(contents)))
     assert np.asarray(titok.decompress(data)).shape == (64, 96, 3)
-    tiles = tokenizer.decode(tokens)
+    tiles = tokenizer.decode_features(tokens)
     field = torch.cat([torch.cat(list(row), dim=2) for row in tiles.split(3)], dim=1)
-    whole = tokenizer.paint(field[None])[0].clamp(0, 1).permute(1, 2, 0).numpy() * 255
+    whole = tokenizer.decode_pixels(field[None])[0].clamp(0, 1).permute(1, 2, 0).numpy() * 255
     difference = np.abs(np.asarray(titok.decompress(data), np.float32) - whole)
     assert difference.max() < 0.6  # of a level: rounding only
     with pytest.raises(RateError):
@@ -199,7 +199,7 @@ def test_the_functions_of_the_package():
         titokzip.compress(image, max_bytes=100, bpp=1)
     with pytest.raises(ModelError, match="no model named"):
         titokzip.compress(image, model="nothing")
-    with pytest.raises(PictureError, match="background"):
+    with pytest.raises(ImageError, match="background"):
         titokzip.compress(Image.new("RGBA", (20, 20), (255, 0, 0, 100)))
     with pytest.raises(AttributeError, match="nothing"):
         titokzip.nothing  # noqa: B018

@@ -19,10 +19,11 @@ import numpy as np
 import pytest
 from photos import photo
 
-from titokzip import container, entropy
+from titokzip import entropy
+from titokzip.bitstream import container
+from titokzip.bitstream.header import Coder
 from titokzip.codec import Codec
-from titokzip.headers import Coder
-from titokzip.rate import Rate
+from titokzip.rate_control import Rate
 
 FOLDER = Path(__file__).parent / "golden"
 RECORDED = FOLDER / "tokens.json"
@@ -46,7 +47,7 @@ def coded(codec, header, rows):
     tokens, counts = padded(rows).clip(0), np.array([len(row) for row in rows])
     if header.coder == Coder.PACKED:
         return container.pack(header, entropy.pack(tokens, counts, header.stops, 3**9))
-    prior = codec.model.prior
+    prior = codec.model.context_model
     payloads = entropy.range_encode(tokens, counts, header.stops, header.grid, prior)
     return container.pack(header, payloads)
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from photos import photo
 from toys import Rigid, Toy, codec
 
-from titokzip import container
+from titokzip.bitstream import container
 from titokzip.errors import FormatError, RateError
-from titokzip.rate import Rate
+from titokzip.rate_control import Rate
 
 TOY = codec()
 SIZES = [(1, 1), (1, 5000), (5000, 1), (255, 257), (97, 31)]

@@ -12,9 +12,9 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 import titokzip
 import titokzip.pillow
-from titokzip import container
-from titokzip.errors import PictureError, RateError
-from titokzip.headers import Coder, Header
+from titokzip.bitstream import container
+from titokzip.bitstream.header import Coder, Header
+from titokzip.errors import ImageError, RateError
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -117,7 +117,7 @@ def test_options_reach_the_codec(how):
 def test_what_cannot_be_saved_leaves_no_file(tmp_path):
     clear = Image.new("RGBA", (20, 20), (255, 0, 0, 100))
     for image, how, error in [
-        (clear, {}, PictureError),
+        (clear, {}, ImageError),
         (photo(9, 9), {"max_bytes": 10}, RateError),
         (photo(9, 9), {"quality": 500}, ValueError),
         (photo(9, 9), {"background": "no colour"}, None),

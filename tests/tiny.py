@@ -5,10 +5,10 @@ from dataclasses import replace
 import torch
 from photos import photo
 
-from titokzip.models.layers import ViTConfig
-from titokzip.models.spectral import Spectral, SpectralConfig
 from titokzip.tiling import Grid
-from titokzip.training import prior, spectrum
+from titokzip.tokenizers.config import ViTConfig
+from titokzip.tokenizers.embedded.network import Spectral, SpectralConfig
+from titokzip.training import context_model_fit, transform_design
 
 CONFIG = SpectralConfig(
     encoder=ViTConfig(width=16, depth=1, heads=2),
@@ -29,7 +29,7 @@ def spectral(seed=0, texture=0):
     model = Spectral(replace(CONFIG, texture=texture))
     low = torch.cartesian_prod(torch.arange(3), torch.arange(3))
     colour = torch.tensor([0] * 9 + [1] * 9)[:, None]
-    spectrum._install(model, torch.cat([colour, low.repeat(2, 1)], dim=1).numpy())
+    transform_design._install(model, torch.cat([colour, low.repeat(2, 1)], dim=1).numpy())
     model.step.fill_(0.2)
     model.coefficient.copy_(torch.arange(18).repeat(PLANES))
     model.plane.copy_(torch.arange(PLANES).flip(0).repeat_interleave(18))
@@ -46,4 +46,6 @@ def tiles(count, size=32):
 
 def tables(model):
     """Count the tables of the range coder from forty tiles."""
-    return prior.fit(model, model.encode(tiles(40)).numpy(), [Grid(1, 1)] * 20 + [Grid(4, 5)])
+    return context_model_fit.fit(
+        model, model.encode(tiles(40)).numpy(), [Grid(1, 1)] * 20 + [Grid(4, 5)]
+    )

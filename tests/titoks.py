@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from titokzip.models.layers import ViTConfig
-from titokzip.models.released import from_state_dict, released_name
-from titokzip.models.titok import TextConfig, TiTok, TiTokConfig
-from titokzip.models.vqgan import VQGANConfig
+from titokzip.tokenizers.config import ViTConfig
+from titokzip.tokenizers.titok.checkpoint import from_state_dict, released_name
+from titokzip.tokenizers.titok.config import TextConfig, TiTokConfig, VQGANConfig
+from titokzip.tokenizers.titok.network import TiTok
 
 VQGAN = VQGANConfig(codebook=16, channels=8, widths=(32, 32, 64, 64))
 TWO_STAGE = TiTokConfig(ViTConfig(32, 2, 2), ViTConfig(48, 2, 3), 6, 64, 5, 32, 8, vqgan=VQGAN)
-DIRECT = replace(TWO_STAGE, normalized=False, scrambled=False, vqgan=None)
-NESTED = replace(TWO_STAGE, nested=True)
+DIRECT = replace(TWO_STAGE, normalized=False, is_legacy=False, vqgan=None)
+NESTED = replace(TWO_STAGE, prefix_decodable=True)
 GUIDED = replace(DIRECT, text=TextConfig(positions=5, channels=12))
 
 

@@ -13,7 +13,7 @@ class Toy:
     """Four tokens a tile of 16 pixels: its mean colour, then how bright its right side is."""
 
     size, length, vocabulary = 16, 4, LEVELS
-    nested, overlap, halo = True, 4, 0
+    prefix_decodable, overlap, halo = True, 4, 0
 
     def __init__(self):
         self.batches = []  # tiles of each call of `encode`
@@ -25,25 +25,25 @@ class Toy:
         values = torch.cat([pixels.mean(dim=(2, 3)), ((right - left) / 2 + 0.5)[:, None]], dim=1)
         return (values * (LEVELS - 1)).round().clamp(0, LEVELS - 1).int()
 
-    def decode(self, tokens):
+    def decode_features(self, tokens):
         values = torch.full((len(tokens), 4), 0.5)
         values[:, : tokens.shape[1]] = tokens / (LEVELS - 1)
         slope = (torch.arange(self.size) + 0.5) / self.size * 4 - 2
         tiles = values[:, :3, None, None] + (values[:, 3:, None, None] - 0.5) * slope
         return tiles.expand(-1, -1, self.size, -1)
 
-    def paint(self, features):
+    def decode_pixels(self, features):
         return features
 
 
 class Rigid(Toy):
     """The same, but all four tokens are needed."""
 
-    nested = False
+    prefix_decodable = False
 
-    def decode(self, tokens):
+    def decode_features(self, tokens):
         assert tokens.shape[1] == self.length
-        return super().decode(tokens)
+        return super().decode_features(tokens)
 
 
 class Reaching(Toy):
@@ -58,12 +58,12 @@ class Reaching(Toy):
         self.mix = torch.randint(-1, 2, (4, 4, 3, 3), generator=whole).float()
         self.last = torch.randint(-2, 3, (48, 4, 3, 3), generator=whole).float()
 
-    def decode(self, tokens):
+    def decode_features(self, tokens):
         known = F.pad(tokens.float(), (0, 4 - tokens.shape[1]))
         cells = torch.arange(16.0).view(4, 4)
         return known[:, :, None, None] + cells
 
-    def paint(self, features):
+    def decode_pixels(self, features):
         for _ in range(self.halo - 1):
             features = F.conv2d(features, self.mix, padding=1)
         painted = F.conv2d(features, self.last, padding=1)

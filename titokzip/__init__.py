@@ -8,19 +8,19 @@ image = titokzip.decompress(data)
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from titokzip.errors import FormatError, ModelError, PictureError, RateError, TitokzipError
+from titokzip.errors import FormatError, ImageError, ModelError, RateError, TitokzipError
 
 if TYPE_CHECKING:
     from titokzip.codec import Codec, compress, decompress
-    from titokzip.rate import Rate
+    from titokzip.rate_control import Rate
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Codec",
     "FormatError",
+    "ImageError",
     "ModelError",
-    "PictureError",
     "Rate",
     "RateError",
     "TitokzipError",
@@ -32,7 +32,7 @@ _LAZY = {
     "Codec": "titokzip.codec",
     "compress": "titokzip.codec",
     "decompress": "titokzip.codec",
-    "Rate": "titokzip.rate",
+    "Rate": "titokzip.rate_control",
 }
 
 

@@ -11,26 +11,30 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, groupby, islice
-from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from titokzip import container, entropy, pictures, running, tiling, zoo
-from titokzip.container import Contents
+from titokzip import entropy, images, tiling, zoo
+from titokzip.bitstream import container
+from titokzip.bitstream.container import Contents
+from titokzip.bitstream.header import FINGERPRINT_BYTES, Coder, Header
 from titokzip.errors import FormatError, RateError, TitokzipError
-from titokzip.headers import FINGERPRINT_BYTES, Coder, Header
-from titokzip.models.tokenizer import Tokenizer
-from titokzip.mosaic import mosaic
-from titokzip.pictures import Picture
-from titokzip.rate import Rate, fit
-from titokzip.tiling import Grid, Tiles
+from titokzip.images import InputImage
+from titokzip.rate_control import Rate, fit
+from titokzip.runtime import precision as precisions
+from titokzip.runtime.batching import DEFAULT_BATCH, batch_size, group_images, rebatch
+from titokzip.runtime.compilation import compile_tokenizer
+from titokzip.runtime.device import choose
+from titokzip.runtime.tiled_decoding import mosaic
+from titokzip.tiling import Grid
+from titokzip.tiling.lapped import Tiles
+from titokzip.tokenizers.protocol import Tokenizer
 
 Size = tuple[int, int] | None
 Row = NDArray[np.int32]  # the tokens of one tile
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Codec:
 
     model: zoo.Model
     device: str = "cpu"
-    batch: int = running.DEFAULT_BATCH
+    batch: int = DEFAULT_BATCH
     truncate: bool = False  # painted pixels to 8 bits, as TiTok's evaluator does; else rounded
 
     @classmethod
@@ -51,7 +55,7 @@ class Codec:
         precision: str = "float32",
         compiled: bool = False,
     ) -> "Codec":
-        """Load a model by name or path, as `of` does that of a card.
+        """Load a model by name or path, as `of` does that of a manifest.
 
         Raises:
             ModelError: it is not here, or damaged.
@@ -61,28 +65,28 @@ class Codec:
     @classmethod
     def of(
         cls,
-        card: zoo.Card,
+        manifest: zoo.Manifest,
         device: str = "auto",
         batch: int | None = None,
         precision: str = "float32",
         compiled: bool = False,
     ) -> "Codec":
-        """Load the model of a card.
+        """Load the model of a manifest.
 
         `device` is auto, cpu, cuda or mps; `batch` is tiles that the networks see at once, by
-        default what `running.batch` says; `precision` is what it paints in: auto, float32 or
-        bfloat16; `compiled` is for bulk work, see `running.compile`.
+        default what `runtime.batching` says; `precision` is what it paints in: auto, float32 or
+        bfloat16; `compiled` is for bulk work, see `runtime.compilation`.
 
         Raises:
             ModelError: it is damaged.
             ValueError: there is no such precision.
         """
-        device = devices()[-1] if device == "auto" else device
-        model = zoo.load(card, device)
-        model.tokenizer.decode_in(running.precision(precision, device))
+        device = choose(device)
+        model = zoo.load(manifest, device)
+        model.tokenizer.set_decoder_dtype(precisions.resolve(precision, device))
         if compiled:
-            running.compile(model.tokenizer)
-        return cls(model, device, batch or running.batch(model.tokenizer, device))
+            compile_tokenizer(model.tokenizer)
+        return cls(model, device, batch or batch_size(model.tokenizer, device))
 
     # Pictures to bytes
 
@@ -92,24 +96,24 @@ class Codec:
         """Turn a picture into the bytes of a .ttk file.
 
         Raises:
-            PictureError: it is of a kind that would lose something silently.
+            ImageError: it is of a kind that would lose something silently.
             RateError: no setting reaches the size that `rate` asks for.
             FormatError: it has more pixels along a side than a file can say.
         """
-        picture = pictures.plain(image, background)
+        picture = images.plain(image, background)
         data = next(self.compress_all([picture], rate or Rate()))
         if isinstance(data, TitokzipError):
             raise data
         return data
 
     def compress_all(
-        self, many: Iterable[Picture], rate: Rate, verify: bool = False
+        self, many: Iterable[InputImage], rate: Rate, verify: bool = False
     ) -> Iterator[bytes | TitokzipError]:
         """Compress pictures in order, their tiles batched together; what fails is an error.
 
         `verify` decodes the tokens of each file again and compares.
         """
-        for group in _groups(((p, rate.grid(*p.image.size)) for p in many), self.batch):
+        for group in group_images(((p, rate.grid(*p.image.size)) for p in many), self.batch):
             tokens = self.tokenize(chain.from_iterable(self._cut(*one) for one in group))
             ends = np.cumsum([grid.tiles for _, grid in group])[:-1]
             for (picture, grid), own in zip(group, np.split(tokens, ends), strict=True):
@@ -125,12 +129,14 @@ class Codec:
     def tokenize(self, rows: Iterable[Tiles]) -> entropy.Tokens:
         """Tokenize rows of tiles, each [n, S, S, 3]; [N, L]."""
         tokens = []
-        for batch in _rebatched(rows, self.batch):
+        for batch in rebatch(rows, self.batch):
             pixels = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2)
             tokens.append(self._tokenizer.encode(pixels).cpu().numpy())
         return np.concatenate(tokens)
 
-    def write(self, picture: Picture, grid: Grid, tokens: entropy.Tokens, layers: int = 1) -> bytes:
+    def write(
+        self, picture: InputImage, grid: Grid, tokens: entropy.Tokens, layers: int = 1
+    ) -> bytes:
         """Code tokens [N, k] of a picture in the fewest bytes."""
         header = Header(
             self.model.fingerprint[:FINGERPRINT_BYTES],
@@ -143,8 +149,8 @@ class Codec:
         )
         counts, stops = np.full(grid.tiles, tokens.shape[1]), header.stops
         choices = [(Coder.PACKED, entropy.pack(tokens, counts, stops, self._tokenizer.vocabulary))]
-        if self.model.prior is not None:
-            coded = entropy.range_encode(tokens, counts, stops, grid, self.model.prior)
+        if self.model.context_model is not None:
+            coded = entropy.range_encode(tokens, counts, stops, grid, self.model.context_model)
             choices.append((Coder.RANGE, coded))
         coder, payloads = min(choices, key=lambda choice: sum(map(len, choice[1])))
         return container.pack(replace(header, coder=coder), payloads)
@@ -155,7 +161,7 @@ class Codec:
         assert np.array_equal(rows, tokens), "the file does not decode to its tokens"
 
     def _written(
-        self, picture: Picture, grid: Grid, tokens: entropy.Tokens, rate: Rate
+        self, picture: InputImage, grid: Grid, tokens: entropy.Tokens, rate: Rate
     ) -> tuple[bytes, entropy.Tokens]:
         """Code a picture as `rate` asks; the file, and the tokens that it holds."""
         limit = rate.limit(*picture.image.size)
@@ -167,7 +173,7 @@ class Codec:
             picture.image.size,
             grid,
             tokens,
-            nested=self._tokenizer.nested,
+            prefix_decodable=self._tokenizer.prefix_decodable,
             tokenize=lambda grid: self.tokenize(self._cut(picture, grid)),
             write=lambda grid, tokens: self._layered(picture, grid, tokens),
         )
@@ -176,16 +182,16 @@ class Codec:
         length = self._tokenizer.length
         if asked is None:
             return length
-        if asked > length or (asked < length and not self._tokenizer.nested):
+        if asked > length or (asked < length and not self._tokenizer.prefix_decodable):
             raise RateError(f"this model has {length} tokens a tile, not {asked}")
         return asked
 
-    def _layered(self, picture: Picture, grid: Grid, tokens: entropy.Tokens) -> bytes:
+    def _layered(self, picture: InputImage, grid: Grid, tokens: entropy.Tokens) -> bytes:
         """Write as many layers as pay: each costs about six bytes, so a small file has one."""
-        count = tokens.size if self._tokenizer.nested else 0
+        count = tokens.size if self._tokenizer.prefix_decodable else 0
         return self.write(picture, grid, tokens, 1 if count <= 512 else 2 if count <= 1024 else 3)
 
-    def _cut(self, picture: Picture, grid: Grid) -> Iterator[Tiles]:
+    def _cut(self, picture: InputImage, grid: Grid) -> Iterator[Tiles]:
         size = self._tokenizer.size
         image = tiling.resample(picture.image, grid.columns * size, grid.rows * size)
         return tiling.split(np.asarray(image), size, self._tokenizer.overlap)
@@ -222,7 +228,7 @@ class Codec:
         size: Size = None,
     ) -> Iterator[Image.Image]:
         """Paint pictures in order from their headers and tokens, tiles batched together."""
-        for group in _groups(((one, one[0].grid) for one in many), self.batch):
+        for group in group_images(((one, one[0].grid) for one in many), self.batch):
             features = self._features(chain.from_iterable(tokens for (_, tokens), _ in group))
             for (header, _), grid in group:
                 rows = mosaic(self._tokenizer, islice(features, grid.tiles), grid.columns)
@@ -239,7 +245,7 @@ class Codec:
         Raises:
             FormatError: they were not made by this model, or do not decode.
         """
-        header, prior = contents.header, self.model.prior
+        header, prior = contents.header, self.model.context_model
         own = self.model.fingerprint[:FINGERPRINT_BYTES]
         if header.model != own:
             made = header.model.hex()
@@ -254,7 +260,7 @@ class Codec:
             raise FormatError(f"damaged: {header.tokens} tokens a tile are more than the model has")
         stops = header.stops[: len(contents.payloads)]
         counts = np.minimum(header.counts or [header.tokens] * header.grid.tiles, stops[-1])
-        if not self._tokenizer.nested and (counts < self._tokenizer.length).any():
+        if not self._tokenizer.prefix_decodable and (counts < self._tokenizer.length).any():
             raise FormatError("damaged: this model needs all tokens of a tile")
         if header.coder == Coder.PACKED:
             vocabulary = self._tokenizer.vocabulary
@@ -271,7 +277,7 @@ class Codec:
         for _, run in groupby(rows, key=len):
             while chunk := list(islice(run, self.batch)):
                 tokens = torch.from_numpy(np.stack(chunk)).to(self.device)
-                yield from self._tokenizer.decode(tokens)
+                yield from self._tokenizer.decode_features(tokens)
 
     @property
     def _tokenizer(self) -> Tokenizer:
@@ -293,7 +299,7 @@ def compress(
     """Turn a picture into the bytes of a .ttk file; see `Rate` for the ways to set its size.
 
     Raises:
-        PictureError: the picture is of a kind that would lose something silently.
+        ImageError: the picture is of a kind that would lose something silently.
         RateError: no setting reaches the size.
         ModelError: the model is not here.
     """
@@ -320,35 +326,10 @@ def decompress(
         ModelError: the model is not here.
     """
     contents = container.unpack(data, max_pixels, partial)
-    card = zoo.find(model) if model else zoo.find_fingerprint(contents.header.model)
-    return _loaded(card, device).paint(contents)
-
-
-def devices() -> list[str]:
-    """Name the devices here, the fastest last."""
-    here = {"mps": torch.backends.mps.is_available(), "cuda": torch.cuda.is_available()}
-    return ["cpu", *(name for name, available in here.items() if available)]
+    manifest = zoo.find(model) if model else zoo.find_fingerprint(contents.header.model)
+    return _loaded(manifest, device).paint(contents)
 
 
 @cache
-def _loaded(card: zoo.Card, device: str) -> Codec:
-    return Codec.of(card, device, precision="auto")
-
-
-def _groups(many: Iterable[tuple[T, Grid]], batch: int) -> Iterator[list[tuple[T, Grid]]]:
-    """Gather pictures until their tiles fill a batch."""
-    group: list[tuple[T, Grid]] = []
-    for one in many:
-        group.append(one)
-        if sum(grid.tiles for _, grid in group) >= batch:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-def _rebatched(rows: Iterable[Tiles], batch: int) -> Iterator[Tiles]:
-    """Regroup rows of tiles into batches of `batch`."""
-    tiles = chain.from_iterable(rows)
-    while chunk := list(islice(tiles, batch)):
-        yield np.stack(chunk)
+def _loaded(manifest: zoo.Manifest, device: str) -> Codec:
+    return Codec.of(manifest, device, precision="auto")

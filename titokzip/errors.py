@@ -3,7 +3,7 @@
 TitokzipError
 ├── FormatError    these bytes are not a .ttk file that this version can read
 │   └── Truncated  the file is cut short, and what is left of it is intact
-├── PictureError   this picture cannot be read, or is of a kind we refuse
+├── ImageError   this picture cannot be read, or is of a kind we refuse
 ├── RateError      no setting reaches the size that was asked for
 └── ModelError     no such model, or its weights are absent or not the right ones
 
@@ -23,7 +23,7 @@ class Truncated(FormatError):
     """The file ends early; its first layers are intact and can be decoded on request."""
 
 
-class PictureError(TitokzipError):
+class ImageError(TitokzipError):
     """The picture cannot be read, or holds something that would be lost silently."""
 
 

@@ -10,9 +10,9 @@ from typing import IO, Any
 
 from PIL import Image, ImageFile
 
-from titokzip import container
+from titokzip.bitstream import container
+from titokzip.bitstream.header import START
 from titokzip.errors import FormatError
-from titokzip.headers import START
 
 FORMAT = "TTK"
 EXTENSION = ".ttk"

@@ -10,11 +10,11 @@ import toys
 from photos import photo
 
 from titokzip.bench import page, report, table
+from titokzip.bench.baselines import rivals
 from titokzip.bench.datasets import find
 from titokzip.bench.gallery import advantage, chosen_of, gallery
+from titokzip.bench.measure import run
 from titokzip.bench.plan import Plan, Point
-from titokzip.bench.rivals import rivals
-from titokzip.bench.run import run
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

@@ -8,10 +8,10 @@ from photos import photo
 from titokzip.bench import frechet, references
 from titokzip.bench.datasets import Protocol, find
 from titokzip.bench.frechet import Statistics
+from titokzip.bench.measure import run
 from titokzip.bench.networks import Extractor
 from titokzip.bench.plan import OURS, Plan, Point
 from titokzip.bench.references import finish, place, take
-from titokzip.bench.run import run
 from titokzip.errors import ModelError
 
 

@@ -7,7 +7,7 @@ from photos import photo, png
 from titokzip.bench import throughput
 from titokzip.bench.datasets import find
 from titokzip.errors import ModelError
-from titokzip.rate import Rate
+from titokzip.rate_control import Rate
 
 
 @pytest.fixture

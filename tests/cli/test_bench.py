@@ -99,14 +99,14 @@ def test_imagenet_val_as_titok_evaluates_rfid_included(imagenet, inception, tmp_
 @pytest.fixture
 def vivid(tmp_path):
     """Copy the embedded model with another painter: the same tokens, painted a little brighter."""
-    card = zoo.find(zoo.DEFAULT)
-    model = zoo.load(card)
+    manifest = zoo.find(zoo.DEFAULT)
+    model = zoo.load(manifest)
     state = model.tokenizer.state_dict()
     last = [key for key in state if key.startswith("painter") and key.endswith("bias")][-1]
     state[last] += 0.05
     path = tmp_path / "vivid.safetensors"
-    zoo.save(path, "vivid", model.tokenizer, model.prior, "none")
-    assert zoo.card(path).fingerprint == card.fingerprint
+    zoo.save(path, "vivid", model.tokenizer, model.context_model, "none")
+    assert zoo.read_manifest(path).fingerprint == manifest.fingerprint
     return path
 
 

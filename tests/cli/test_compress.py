@@ -8,8 +8,8 @@ from photos import photo
 from PIL import Image
 from run import files, run
 
-from titokzip import container
-from titokzip.rate import Rate
+from titokzip.bitstream import container
+from titokzip.rate_control import Rate
 
 FAST = ("--tokens", "16")
 
@@ -141,7 +141,7 @@ def test_models_that_are_not_here(picture, tmp_path):
 
 
 def test_devices_that_are_not_here(picture, monkeypatch):
-    monkeypatch.setattr("titokzip.codec.devices", lambda: ["cpu"])
+    monkeypatch.setattr("titokzip.runtime.device.devices", lambda: ["cpu"])
     assert "only cpu" in run("compress", picture, "--device", "mps", code=2).stderr
 
 

@@ -15,9 +15,9 @@ from run import run, spawn
 from toys import codec
 
 import titokzip
-from titokzip import container
+from titokzip.bitstream import container
 from titokzip.errors import FormatError, TitokzipError
-from titokzip.rate import Rate
+from titokzip.rate_control import Rate
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import pytest
 from photos import photo
 from run import run
 
-from titokzip import container
-from titokzip.headers import Header
-from titokzip.rate import Rate
+from titokzip.bitstream import container
+from titokzip.bitstream.header import Header
+from titokzip.rate_control import Rate
 from titokzip.tiling import Grid
 
 

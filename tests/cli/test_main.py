@@ -11,7 +11,7 @@ from run import run
 
 import titokzip
 from titokzip.cli import main
-from titokzip.zoo import search
+from titokzip.zoo import store
 
 
 def commands(group=main, path=()):
@@ -60,7 +60,7 @@ def test_doctor():
 
 
 def test_doctor_without_models(tmp_path, monkeypatch):
-    monkeypatch.setattr(search, "folders", lambda: [tmp_path])
+    monkeypatch.setattr(store, "folders", lambda: [tmp_path])
     assert json.loads(run("doctor", "--json").stdout)["models"] == []
     assert "none" in run("doctor").stdout
     assert "there is: none" in run("compress", "a.png", code=3).stderr

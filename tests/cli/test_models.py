@@ -27,23 +27,23 @@ def listed(name):
 
 
 def test_embedded_models_are_listed():
-    card = zoo.find("xs")
+    manifest = zoo.find("xs")
     assert listed("xs") == {
         "name": "xs",
         "here": True,
-        "fingerprint": card.fingerprint.hex()[:8],
+        "fingerprint": manifest.fingerprint.hex()[:8],
         "tokens": 256,
         "tile_bytes": 480,
         "rfid": None,
-        "parameters": zoo.parameters(card),
-        "bytes": card.path.stat().st_size,
+        "parameters": zoo.parameters(manifest),
+        "bytes": manifest.path.stat().st_size,
         "licence": "Apache-2.0",
         "repository": None,
-        "path": str(card.path),
+        "path": str(manifest.path),
     }
     (line,) = [line for line in run("models", "list").stdout.splitlines() if line[:3] == "xs "]
-    assert card.fingerprint.hex()[:8] in line
-    assert str(card.path) in line
+    assert manifest.fingerprint.hex()[:8] in line
+    assert str(manifest.path) in line
 
 
 def test_released_models_are_listed_before_they_are_here():
@@ -77,8 +77,8 @@ def test_a_model_that_lacks_a_part_is_listed_as_damaged(tmp_path, monkeypatch):
     monkeypatch.setattr(embedded, "LARGEST_PART", 2**22)
     (tmp_path / "models").mkdir()
     path = tmp_path / "models/cut.safetensors"
-    card = zoo.save(path, "cut", model.tokenizer, model.prior, "none")
-    card.weights[-1].unlink()
+    manifest = zoo.save(path, "cut", model.tokenizer, model.context_model, "none")
+    manifest.weights[-1].unlink()
     assert (listed("cut")["parameters"], listed("xs")["here"]) == (None, True)
     (line,) = [line for line in run("models", "list").stdout.splitlines() if line[:4] == "cut "]
     assert " damaged  none  " in line
@@ -86,15 +86,15 @@ def test_a_model_that_lacks_a_part_is_listed_as_damaged(tmp_path, monkeypatch):
 
 def test_models_are_added_verified_and_removed(folder, tmp_path):
     told = run("models", "add", folder)
-    card = zoo.find("tiny-6")
-    assert told.stdout == f"tiny-6: {card.fingerprint.hex()[:8]}, 0.4 MB, checked\n"
+    manifest = zoo.find("tiny-6")
+    assert told.stdout == f"tiny-6: {manifest.fingerprint.hex()[:8]}, 0.4 MB, checked\n"
     assert told.stderr == ""
     assert "here already" in run("models", "add", folder, code=3).stderr
     assert "is here already" in run("models", "pull", "tiny-6").stdout
     run("models", "add", folder, "-f")
     run("models", "add", folder, "--name", "mine", "--like", "tiny-6")
     told = run("models", "verify").stdout
-    assert f"tiny-6: right, sha256 {card.digest.hex()}\n" in told
+    assert f"tiny-6: right, sha256 {manifest.digest.hex()}\n" in told
     assert "mine: right" in told
     question = run("models", "rm", "mine", stdin="n\n", code=4).stderr
     assert question.startswith("Remove mine? Its 0.4 MB in ")
@@ -108,16 +108,16 @@ def test_models_are_added_verified_and_removed(folder, tmp_path):
 
 
 def test_embedded_models_are_verified():
-    card = zoo.find("xs")
-    assert run("models", "verify", "xs").stdout == f"xs: right, sha256 {card.digest.hex()}\n"
+    manifest = zoo.find("xs")
+    assert run("models", "verify", "xs").stdout == f"xs: right, sha256 {manifest.digest.hex()}\n"
     assert "no model named" in run("models", "verify", "nothing", code=3).stderr
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty"])
 def test_damaged_models_fail_verification(tmp_path, damage):
-    card = zoo.find("xs")
+    manifest = zoo.find("xs")
     (tmp_path / "models").mkdir()
-    path = shutil.copy(card.path, tmp_path / "models/a.safetensors")
+    path = shutil.copy(manifest.path, tmp_path / "models/a.safetensors")
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes({"flip": data, "cut": data[:-9], "empty": b""}[damage])
@@ -150,8 +150,8 @@ def test_licences_that_allow_less_are_told_first(tmp_path):
 
 def test_pulled_models_are_removed_with_their_weights(monkeypatch):
     """What the question says; tests/test_hub.py tries it."""
-    card = dataclasses.replace(zoo.find("xs"), release="tiny-6", config={"revision": "0123"})
-    monkeypatch.setattr(zoo, "find", lambda _: card)
+    manifest = dataclasses.replace(zoo.find("xs"), release="tiny-6", config={"revision": "0123"})
+    monkeypatch.setattr(zoo, "find", lambda _: manifest)
     assert " are deleted. [y/N]: " in run("models", "rm", "xs", stdin="n\n", code=4).stderr
 
 

@@ -8,7 +8,7 @@ import pytest
 from photos import photo, png
 from run import files, run, spawn
 
-from titokzip import container
+from titokzip.bitstream import container
 
 FAST = ("--tokens", "16")
 

@@ -13,9 +13,11 @@ from titoks import DIRECT, weights
 from torch import nn
 
 import titokzip
-from titokzip import container, running, zoo
+from titokzip import zoo
+from titokzip.bitstream import container
 from titokzip.errors import FormatError
-from titokzip.rate import Rate
+from titokzip.rate_control import Rate
+from titokzip.runtime import precision
 
 pytestmark = pytest.mark.usefixtures("known")
 
@@ -93,7 +95,7 @@ def test_two_painters_of_the_same_tokens(painters, tmp_path):
 
 
 def test_the_default_painter_comes_first(painters, tmp_path, monkeypatch):
-    monkeypatch.setattr("titokzip.zoo.search.DEFAULT", "tiny-6")
+    monkeypatch.setattr("titokzip.zoo.store.DEFAULT", "tiny-6")
     tiny, _ = painters
     assert zoo.find_fingerprint(tiny.fingerprint[:4]) == tiny
 
@@ -130,8 +132,8 @@ def test_painting_in_bfloat16(tiny, tmp_path, monkeypatch):
 
 def test_python_paints_in_what_is_fastest(tiny, monkeypatch):
     asked = []
-    choose = running.precision
-    monkeypatch.setattr(running, "precision", lambda *given: asked.append(given) or choose(*given))
+    choose = precision.resolve
+    monkeypatch.setattr(precision, "resolve", lambda *given: asked.append(given) or choose(*given))
     data = titokzip.compress(photo(60, 40), model="tiny-6", device="cpu")
     titokzip.decompress(data, device="cpu")
     assert asked == [("auto", "cpu")]  # of one model, loaded once

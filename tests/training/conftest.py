@@ -8,9 +8,9 @@ import pytest
 import torch
 from photos import photo
 
-from titokzip.training import data, spectrum
+from titokzip.training import data, transform_design
 from titokzip.training.presets import PRESETS
-from titokzip.training.run import Run
+from titokzip.training.session import Run
 
 CPU = torch.device("cpu")
 
@@ -49,9 +49,9 @@ def photos(folder):
 @pytest.fixture(scope="session")
 def untrained(photos):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spectrum, "SAMPLES", 300)
+        patch.setattr(transform_design, "SAMPLES", 300)
         sampler = data.Sampler(photos.training, 64, 16, 0)
-        return spectrum.design(PRESETS["toy"].model, sampler.batch)
+        return transform_design.design(PRESETS["toy"].model, sampler.batch)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import torch
 from photos import photo
 from run import run
 
-from titokzip.errors import PictureError
+from titokzip.errors import ImageError
 from titokzip.training import data
 
 
@@ -35,7 +35,7 @@ def test_no_photos_are_one_line(tmp_path, content):
     (tmp_path / "in").mkdir()
     if content:
         (tmp_path / "in" / content).write_text("no photo " * 100)
-    with pytest.raises(PictureError, match=r"^[^\n]+$"):
+    with pytest.raises(ImageError, match=r"^[^\n]+$"):
         data.load(tmp_path / "in")
     told = run("train", "toy", "--data", tmp_path / "in", "--out", tmp_path / "out", code=1).stderr
     assert told.startswith("titokzip: ")

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from titokzip import zoo
-from titokzip.training import start
+from titokzip.training import pipeline
 
 # The processes average and agree, then stay together for the command.
 PROGRAM = """
@@ -32,12 +32,12 @@ def torchrun(program, *arguments):
 
 def test_two_processes_average_agree_and_train_one_model(untrained, photos, folder, tmp_path):
     path = tmp_path / "begun.safetensors"
-    card = zoo.save(path, "begun", untrained, start.count(untrained, photos, 0), "none")
+    manifest = zoo.save(path, "begun", untrained, pipeline.count(untrained, photos, 0), "none")
     given = ["--data", folder, "--out", tmp_path / "run", "--minutes", "0.02", "--threads", "1"]
     done = torchrun(PROGRAM, "train", "toy", "--init", path, *given, "--device", "cpu")
     assert done.returncode == 0, done.stderr
-    trained = zoo.card(tmp_path / "run" / "toy.safetensors")
-    assert trained.fingerprint == card.fingerprint
-    assert trained.digest != card.digest
+    trained = zoo.read_manifest(tmp_path / "run" / "toy.safetensors")
+    assert trained.fingerprint == manifest.fingerprint
+    assert trained.digest != manifest.digest
     rows = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
     assert [json.loads(row)["pictures"] > 0 for row in rows] == [True]  # written once

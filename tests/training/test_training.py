@@ -11,20 +11,21 @@ from PIL import Image
 from releases import official_folder, register
 from run import run
 
-from titokzip import container, zoo
+from titokzip import zoo
+from titokzip.bitstream import container
 from titokzip.codec import Codec
 from titokzip.errors import ModelError
-from titokzip.rate import Rate
-from titokzip.training import loop, spectrum, start
+from titokzip.rate_control import Rate
+from titokzip.training import loop, pipeline, transform_design
 from titokzip.training.presets import PRESETS
-from titokzip.training.run import Run
+from titokzip.training.session import Run
 
 QUIET = lambda progress: None  # noqa: E731
 
 
 @pytest.fixture
 def few(monkeypatch):
-    monkeypatch.setattr(spectrum, "SAMPLES", 300)
+    monkeypatch.setattr(transform_design, "SAMPLES", 300)
 
 
 def parameters(run):
@@ -139,9 +140,9 @@ def test_the_command_trains_a_model_that_compresses(folder, tmp_path, few, monke
     told = run(*given, "--minutes", "0.03").stderr
     assert "pictures" in told
     assert str(tmp_path / "toy.safetensors") in told
-    first = zoo.card(tmp_path / "toy.safetensors")
+    first = zoo.read_manifest(tmp_path / "toy.safetensors")
     run(*given, "--minutes", "0.02", "--resume", "--name", "more")
-    second = zoo.card(tmp_path / "more.safetensors")
+    second = zoo.read_manifest(tmp_path / "more.safetensors")
     assert first.fingerprint == second.fingerprint
     assert first.digest != second.digest
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
@@ -160,7 +161,7 @@ def test_the_command_trains_a_model_that_compresses(folder, tmp_path, few, monke
 
 def test_the_folder_of_another_run_is_refused(untrained, photos, folder, tmp_path):
     path = tmp_path / "start.safetensors"
-    zoo.save(path, "start", untrained, start.count(untrained, photos, 1), "none")
+    zoo.save(path, "start", untrained, pipeline.count(untrained, photos, 1), "none")
     (tmp_path / "resume.pt").write_bytes(b"cut")
     given = ["--data", folder, "--out", tmp_path, "--minutes", "0.01"]
     told = run("train", "xs", *given, "--resume", code=3).stderr
@@ -183,7 +184,7 @@ def test_photos_without_anything_in_them_are_one_line(tmp_path, few):
 
 
 def test_what_makes_no_sense_is_a_usage_error(tmp_path, folder, monkeypatch):
-    monkeypatch.setattr("titokzip.codec.devices", lambda: ["cpu"])
+    monkeypatch.setattr("titokzip.runtime.device.devices", lambda: ["cpu"])
     given = ["--data", folder, "--out", tmp_path / "out"]
     assert "there are: toy, xs, xs-vivid, s" in run("train", "titok", *given, code=2).stderr
     run("train", "toy", "--data", tmp_path / "missing", "--out", tmp_path, code=2)
@@ -197,30 +198,30 @@ def test_what_makes_no_sense_is_a_usage_error(tmp_path, folder, monkeypatch):
 def test_training_starts_from_no_released_model(folder, tmp_path, monkeypatch):
     register(monkeypatch)
     monkeypatch.setenv("TITOKZIP_MODELS", str(tmp_path / "models"))
-    card = zoo.add(official_folder(tmp_path / "tokenizer_tiny_6_imagenet"))
-    given = ["train", "toy", "--data", folder, "--out", tmp_path / "run", "--init", card.path]
+    manifest = zoo.add(official_folder(tmp_path / "tokenizer_tiny_6_imagenet"))
+    given = ["train", "toy", "--data", folder, "--out", tmp_path / "run", "--init", manifest.path]
     told = run(*given, code=3).stderr
-    assert told == f"titokzip: {card.path}: training starts from our own models only\n"
+    assert told == f"titokzip: {manifest.path}: training starts from our own models only\n"
 
 
 def test_training_starts_from_a_model(untrained, photos, folder, tmp_path, monkeypatch):
-    tables = start.count(untrained, photos, 1)
-    card = zoo.save(tmp_path / "old.safetensors", "old", untrained, tables, "none")
-    given = ["train", "toy", "--data", folder, "--out", tmp_path, "--init", card.path]
+    tables = pipeline.count(untrained, photos, 1)
+    manifest = zoo.save(tmp_path / "old.safetensors", "old", untrained, tables, "none")
+    given = ["train", "toy", "--data", folder, "--out", tmp_path, "--init", manifest.path]
     run(*given, "--minutes", "0.01")
-    trained = zoo.card(tmp_path / "toy.safetensors")
-    assert trained.fingerprint == card.fingerprint
+    trained = zoo.read_manifest(tmp_path / "toy.safetensors")
+    assert trained.fingerprint == manifest.fingerprint
     textured = replace(PRESETS["toy"], model=replace(PRESETS["toy"].model, texture=4))
     monkeypatch.setitem(PRESETS, "toy", textured)
     run(*given, "--minutes", "0.01", "--name", "textured", "--batch", "7")
-    vivid = zoo.card(tmp_path / "textured.safetensors")
-    assert (vivid.fingerprint, vivid.config["texture"]) == (card.fingerprint, 4)
+    vivid = zoo.read_manifest(tmp_path / "textured.safetensors")
+    assert (vivid.fingerprint, vivid.config["texture"]) == (manifest.fingerprint, 4)
     assert json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])["pictures"] % 7 == 0
     image, codecs = photo(64, 64), [Codec.load(str(c.path), "cpu") for c in (trained, vivid)]
     data = codecs[0].compress(image)
     assert min(psnr(codec.decompress(data), image) for codec in codecs) > 15
     run(*given, "--minutes", "0.06", "--reading", "--name", "reader")
-    assert zoo.card(tmp_path / "reader.safetensors").fingerprint != card.fingerprint
+    assert zoo.read_manifest(tmp_path / "reader.safetensors").fingerprint != manifest.fingerprint
     monkeypatch.undo()
     told = run("train", "toy", "--data", folder, "--out", tmp_path, "--init", vivid.path, code=3)
     assert told.stderr == f"titokzip: {vivid.path}: of another shape than preset toy\n"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from titokzip import pictures
+from titokzip import images
 from titokzip.errors import TitokzipError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm"}
@@ -103,16 +103,16 @@ class Item:
             file.seek(self.offset)
             return file.read(self.size)
 
-    def load(self, protocol: Protocol) -> pictures.Picture:
+    def load(self, protocol: Protocol) -> images.InputImage:
         """Open the photo and bring it under the protocol, transparency laid on white.
 
         Raises:
-            PictureError: it is broken.
+            ImageError: it is broken.
         """
-        picture = pictures.read(BytesIO(self.read()), "white")
+        picture = images.read(BytesIO(self.read()), "white")
         image = protocol.apply(picture.image)
         image.info = {}  # a profile that Pillow carries along would cost some rivals their bytes
-        return pictures.Picture(image, picture.grey)
+        return images.InputImage(image, picture.grey)
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from titokzip import container
-from titokzip.bench.codecs import Size
+from titokzip.bench.downscale_search import Size
+from titokzip.bench.measure import Line, lines
 from titokzip.bench.plan import OURS, Plan, file_of
 from titokzip.bench.report import is_distance
-from titokzip.bench.run import Line, lines
+from titokzip.bitstream import container
 from titokzip.codec import Codec
 
 _EACH, _SIDE = 3, 640  # photos at either end; pixels of the longer side on the page

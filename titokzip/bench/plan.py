@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from titokzip.bench.codecs import ImageCodec
 from titokzip.bench.datasets import Dataset
+from titokzip.bench.downscale_search import ImageCodec
 from titokzip.bench.frechet import Statistics
 from titokzip.bench.networks import Distance, Extractor
 from titokzip.codec import Codec
-from titokzip.rate import Rate
+from titokzip.rate_control import Rate
 
 OURS = "titokzip"  # our codec; of several models, what the names of all of them start with
 KEPT = 1000  # photos whose files stay, and whose rows are in the result

@@ -17,13 +17,15 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from titokzip import container, pictures, tiling
+from titokzip import images, tiling
 from titokzip.bench.datasets import Dataset
+from titokzip.bitstream import container
 from titokzip.codec import Codec
 from titokzip.errors import ModelError, TitokzipError
-from titokzip.pictures import Picture
-from titokzip.rate import Rate
-from titokzip.tiling import Grid, Tiles
+from titokzip.images import InputImage
+from titokzip.rate_control import Rate
+from titokzip.tiling import Grid
+from titokzip.tiling.lapped import Tiles
 
 BATCHES = {"cpu": (1, 16), "mps": (1, 16, 64), "cuda": (1, 16, 64, 256)}  # tiles
 _PHOTOS = 4
@@ -81,7 +83,7 @@ def network_share(codec: Codec, peak: float, batch: int) -> dict[str, float]:
     tokens = tokenizer.encode(tiles)
     stages: dict[str, Callable[[], Any]] = {
         "encode": lambda: tokenizer.encode(tiles),
-        "decode": lambda: tokenizer.paint(tokenizer.decode(tokens)),
+        "decode": lambda: tokenizer.decode_pixels(tokenizer.decode_features(tokens)),
     }
     shares = {"batch": float(batch)}
     for name, stage in stages.items():
@@ -126,7 +128,7 @@ def _at(codec: Codec, files: list[bytes], rate: Rate) -> dict[str, Any]:
 def _round(codec: Codec, files: list[bytes], rate: Rate) -> tuple[Stages, int]:
     """Compress and decompress files once; seconds, and pixels."""
     device = codec.device
-    photos, load = _timed(lambda: [pictures.read(BytesIO(f)) for f in files], device)
+    photos, load = _timed(lambda: [images.read(BytesIO(f)) for f in files], device)
     grids = [rate.grid(*p.image.size) for p in photos]
     cut, tile = _timed(
         lambda: [_cut(codec, *both) for both in zip(photos, grids, strict=True)], device
@@ -147,7 +149,7 @@ def _round(codec: Codec, files: list[bytes], rate: Rate) -> tuple[Stages, int]:
     return {"encode": encode, "decode": decode}, pixels
 
 
-def _cut(codec: Codec, picture: Picture, grid: Grid) -> list[Tiles]:
+def _cut(codec: Codec, picture: InputImage, grid: Grid) -> list[Tiles]:
     tokenizer = codec.model.tokenizer
     size = tokenizer.size
     image = tiling.resample(picture.image, grid.columns * size, grid.rows * size)
@@ -207,7 +209,7 @@ def alone(model: str, device: str, file: bytes) -> tuple[float, float | None]:
 
 def there_and_back(codec: Codec, file: bytes) -> str:
     """Compress and decompress a picture; peak megabytes as JSON."""
-    codec.decompress(codec.compress(pictures.read(BytesIO(file)).image))
+    codec.decompress(codec.compress(images.read(BytesIO(file)).image))
     return json.dumps(_memory(codec.device))
 
 

@@ -105,7 +105,7 @@ def bench(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     from titokzip.bench.datasets import DatasetError
-    from titokzip.bench.start import AnotherRun, start
+    from titokzip.bench.session import AnotherRun, start
 
     try:
         with _progress() as progress:
@@ -137,12 +137,12 @@ def _settings(points: list[tuple[float, bool]], **given: Any) -> Any:
     if given["reference"] and (given["patch"] or not given["inception"]):
         raise click.UsageError("--reference needs --inception, and takes no --patch")
     from titokzip import zoo
+    from titokzip.bench.baselines import RIVALS
     from titokzip.bench.datasets import Protocol
     from titokzip.bench.networks import Files
     from titokzip.bench.plan import Point
     from titokzip.bench.report import cores
-    from titokzip.bench.rivals import RIVALS
-    from titokzip.bench.start import Settings
+    from titokzip.bench.session import Settings
 
     asked = None if given["codecs"] is None else filter(None, given["codecs"].split(","))
     codecs = RIVALS if asked is None else tuple(dict.fromkeys(asked))

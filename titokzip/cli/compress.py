@@ -8,7 +8,7 @@ import click
 
 from titokzip.cli.files import plan, report
 from titokzip.cli.options import FileOptions, check_device, file_options
-from titokzip.rate import DEFAULT_QUALITY, Rate
+from titokzip.rate_control import DEFAULT_QUALITY, Rate
 
 PICTURES = {
     ".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".jp2",
@@ -59,7 +59,7 @@ def compress(
     import torch  # noqa: F401  (its time is reported apart)
 
     imported = time.perf_counter()
-    from titokzip import bulk, zoo
+    from titokzip import batch, zoo
     from titokzip.codec import Codec
 
     check_device(options.device)
@@ -67,8 +67,8 @@ def compress(
         model or zoo.DEFAULT, options.device, options.batch_size, compiled=options.compiled
     )
     start = {"import torch": imported - begun, "load model": time.perf_counter() - imported}
-    how = bulk.Options(options.force, options.remove, options.threads)
-    results = bulk.compress_files(jobs, codec, rate, how, background=background, verify=verify)
+    how = batch.Options(options.force, options.remove, options.threads)
+    results = batch.compress_files(jobs, codec, rate, how, background=background, verify=verify)
     report(results, jobs, start, options)
 
 

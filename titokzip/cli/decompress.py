@@ -12,7 +12,7 @@ from titokzip.cli.options import FileOptions, check_device, file_options
 
 if TYPE_CHECKING:
     from titokzip.codec import Codec
-    from titokzip.zoo import Card
+    from titokzip.zoo import Manifest
 
 FORMATS = ["png", "webp", "jpg", "ppm", "bmp", "tif"]
 _LARGEST = 2**28  # pixels that --size may ask for
@@ -104,20 +104,20 @@ def decompress(
     import torch  # noqa: F401  (its time is reported apart)
 
     start = {"import torch": time.perf_counter() - begun}
-    from titokzip import bulk
+    from titokzip import batch
     from titokzip.codec import Codec
 
     check_device(options.device)
 
-    def load(card: "Card") -> Codec:
-        codec = Codec.of(card, options.device, options.batch_size, precision, options.compiled)
-        _guide(codec, card.name, steps, guidance)
+    def load(manifest: "Manifest") -> Codec:
+        codec = Codec.of(manifest, options.device, options.batch_size, precision, options.compiled)
+        _guide(codec, manifest.name, steps, guidance)
         return codec
 
-    results = bulk.decompress_files(
+    results = batch.decompress_files(
         jobs,
-        bulk.Models(model, load),
-        bulk.Options(options.force, options.remove, options.threads),
+        batch.Models(model, load),
+        batch.Options(options.force, options.remove, options.threads),
         suffix=chosen,
         native=size == "native",
         size=size if isinstance(size, tuple) else None,
@@ -131,7 +131,7 @@ def _guide(codec: "Codec", name: str, steps: int | None, guidance: float | None)
     """Set how a model samples, or refuse if it does not."""
     if steps is None and guidance is None:
         return
-    from titokzip.models.tokenizer import Sampler
+    from titokzip.tokenizers.protocol import Sampler
 
     tokenizer = codec.model.tokenizer
     if not isinstance(tokenizer, Sampler):

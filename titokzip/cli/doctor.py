@@ -53,6 +53,8 @@ def _devices() -> list[str]:
 
 def _models() -> list[str]:
     try:
-        return [f"{card.name} ({card.fingerprint.hex()[:8]})" for card in zoo.cards()]
+        return [
+            f"{manifest.name} ({manifest.fingerprint.hex()[:8]})" for manifest in zoo.manifests()
+        ]
     except ModelError as error:
         return [str(error)]

@@ -11,7 +11,7 @@ import click
 from titokzip.cli.options import FileOptions
 
 if TYPE_CHECKING:
-    from titokzip.bulk import Job, Result
+    from titokzip.batch import Job, Result
 
 FAILED, MISSING, REFUSED = 1, 3, 4
 
@@ -23,7 +23,7 @@ def plan(
     options: FileOptions,
 ) -> "list[Job]":
     """Pair every input with its output, or refuse what makes no sense (exit 2)."""
-    from titokzip.bulk import Job, find
+    from titokzip.batch import Job, find
 
     output, output_dir = options.output, options.output_dir
     if sum([output is not None, output_dir is not None, options.stdout]) > 1:
@@ -80,7 +80,7 @@ def report(
     options: FileOptions,
 ) -> None:
     """Tell what became of every file, then exit: 0, 1 if some failed, 4 if only refused."""
-    from titokzip.bulk import Refused
+    from titokzip.batch import Refused
 
     done: list[Result] = []
     for result in _watched(results, len(jobs), options.quiet):

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from titokzip import container, zoo
-from titokzip.container import Contents
+from titokzip import zoo
+from titokzip.bitstream import container
+from titokzip.bitstream.container import Contents
+from titokzip.bitstream.header import VERSION
 from titokzip.errors import FormatError
-from titokzip.headers import VERSION
 
 FAILED = 1
 

@@ -14,7 +14,7 @@ from titokzip import zoo
 from titokzip.errors import ModelError
 
 if TYPE_CHECKING:
-    from titokzip.zoo import Card, Release
+    from titokzip.zoo import Manifest, Release
 
 MISSING, REFUSED = 3, 4
 _LINE = "{:<20} {:<9} {:>6} {:>6} {:>6} {:>11}  {}"
@@ -42,9 +42,9 @@ def list_models(as_json: bool) -> None:
     Bytes a tile are those of all tokens, packed. rFID is as published: ImageNet's validation photos
     at 256 x 256, all tokens.
     """
-    here = list(zoo.cards())
-    known = {card.name for card in here}
-    rows = [_row(card) for card in here]
+    here = list(zoo.manifests())
+    known = {manifest.name for manifest in here}
+    rows = [_row(manifest) for manifest in here]
     rows += [_offer(release) for name, release in zoo.RELEASES.items() if name not in known]
     if as_json:
         click.echo(json.dumps({"schema": 1, "models": rows}, indent=2))
@@ -72,7 +72,7 @@ def pull(names: tuple[str, ...], force: bool) -> None:
     The weights go to the hub's cache, which other tools share; HF_HOME, HF_ENDPOINT, HF_TOKEN and
     HF_HUB_OFFLINE mean what they always do.
     """
-    known = {card.name: card for card in zoo.cards()}
+    known = {manifest.name: manifest for manifest in zoo.manifests()}
     for release in [zoo.release(name) for name in names]:
         if release.name in known and not force:
             click.echo(
@@ -121,11 +121,11 @@ def verify(names: tuple[str, ...], image: Path | None) -> None:
     failed = False
     for name in names or [str(path) for path in zoo.files()]:
         try:
-            card = zoo.find(name)
-            zoo.verify(card)
-            click.echo(f"{card.name}: right, sha256 {card.digest.hex()}")
+            manifest = zoo.find(name)
+            zoo.verify(manifest)
+            click.echo(f"{manifest.name}: right, sha256 {manifest.digest.hex()}")
             if image is not None:
-                click.echo(_compared(card, image))
+                click.echo(_compared(manifest, image))
         except ModelError as error:
             click.echo(f"titokzip: {error}", err=True)
             failed = True
@@ -143,37 +143,37 @@ def rm(name: str, force: bool) -> None:
 
     Weights that were added from a file stay where they are.
     """
-    card = zoo.find(name)
-    size, place = f"{card.size / 1e6:,.1f} MB", card.weights[0].parent
-    fate = "are deleted" if card.config.get("revision") else "stay"
-    question = f"Remove {card.name}? Its {size} in {place} {fate}."
-    if card.release and not force and not click.confirm(question, err=True):
+    manifest = zoo.find(name)
+    size, place = f"{manifest.size / 1e6:,.1f} MB", manifest.weights[0].parent
+    fate = "are deleted" if manifest.config.get("revision") else "stay"
+    question = f"Remove {manifest.name}? Its {size} in {place} {fate}."
+    if manifest.release and not force and not click.confirm(question, err=True):
         sys.exit(REFUSED)
-    zoo.remove(card)
-    click.echo(f"{card.name}: removed")
+    zoo.remove(manifest)
+    click.echo(f"{manifest.name}: removed")
 
 
-def _row(card: "Card") -> dict[str, Any]:
-    release = zoo.RELEASES.get(card.release or "")
+def _row(manifest: "Manifest") -> dict[str, Any]:
+    release = zoo.RELEASES.get(manifest.release or "")
     return {
-        "name": card.name,
+        "name": manifest.name,
         "here": True,
-        "fingerprint": card.fingerprint.hex()[:8],
-        "tokens": card.tokens,
-        "tile_bytes": zoo.packed_bytes(card.tokens, card.vocabulary),
-        "rfid": release.rfid if release and release.name == card.name else None,
-        "parameters": release.parameters if release else _parameters(card),
-        "bytes": card.size,
-        "licence": card.licence,
+        "fingerprint": manifest.fingerprint.hex()[:8],
+        "tokens": manifest.tokens,
+        "tile_bytes": zoo.packed_bytes(manifest.tokens, manifest.vocabulary),
+        "rfid": release.rfid if release and release.name == manifest.name else None,
+        "parameters": release.parameters if release else _parameters(manifest),
+        "bytes": manifest.size,
+        "licence": manifest.licence,
         "repository": release.repository if release else None,
-        "path": str(card.path),
+        "path": str(manifest.path),
     }
 
 
-def _parameters(card: "Card") -> int | None:
+def _parameters(manifest: "Manifest") -> int | None:
     """Count them, unless a part of the weights is missing or damaged."""
     with suppress(ModelError):
-        return zoo.parameters(card)
+        return zoo.parameters(manifest)
     return None
 
 
@@ -193,8 +193,10 @@ def _offer(release: "Release") -> dict[str, Any]:
     }
 
 
-def _tell(card: "Card") -> None:
-    click.echo(f"{card.name}: {card.fingerprint.hex()[:8]}, {card.size / 1e6:,.1f} MB, checked")
+def _tell(manifest: "Manifest") -> None:
+    click.echo(
+        f"{manifest.name}: {manifest.fingerprint.hex()[:8]}, {manifest.size / 1e6:,.1f} MB, checked"
+    )
 
 
 def _tell_licence(release: "Release") -> None:
@@ -202,24 +204,24 @@ def _tell_licence(release: "Release") -> None:
         click.echo(release.notice, err=True)
 
 
-def _compared(card: "Card", image: Path) -> str:
+def _compared(manifest: "Manifest", image: Path) -> str:
     """Tokenize the picture whose tokens are printed somewhere, and compare."""
-    golden = zoo.GOLDEN.get(card.release or "")
+    golden = zoo.GOLDEN.get(manifest.release or "")
     if golden is None:
-        raise click.UsageError(f"--image: no tokens of {card.name} were printed by its authors")
+        raise click.UsageError(f"--image: no tokens of {manifest.name} were printed by its authors")
     data = image.read_bytes()
     if hashlib.sha256(data).hexdigest() != golden.sha256:
         raise click.UsageError(f"--image {image}: this is not their {golden.picture}")
     import numpy as np
 
-    from titokzip import pictures, tiling
+    from titokzip import images, tiling
     from titokzip.codec import Codec
 
-    codec = Codec.of(card, "cpu")
-    pixels = np.asarray(pictures.read(io.BytesIO(data)).image)
+    codec = Codec.of(manifest, "cpu")
+    pixels = np.asarray(images.read(io.BytesIO(data)).image)
     tokens = codec.tokenize(tiling.split(pixels, codec.model.tokenizer.size, overlap=0))[0]
     equal = int((tokens == np.array(golden.tokens)).sum())
-    told = f"{card.name}: {equal} of {len(tokens)} tokens are those its authors printed"
+    told = f"{manifest.name}: {equal} of {len(tokens)} tokens are those its authors printed"
     if equal < len(tokens) - golden.tolerance:
         raise ModelError(told)
     return told

@@ -98,7 +98,7 @@ def file_options(command: Command) -> Command:
 
 def check_device(name: str) -> None:
     """Refuse a device that is not here (exit 2); imports torch."""
-    from titokzip.codec import devices
+    from titokzip.runtime.device import devices
 
     here = devices()
     if name not in ("auto", *here):

@@ -67,7 +67,7 @@ def train(preset: str, **options: Any) -> None:
     titokzip train xs --data photos --minutes 60 --out runs/a --resume
     titokzip compress photo.jpg -m runs/a/xs.safetensors
     """
-    from titokzip.training import start
+    from titokzip.training import pipeline
     from titokzip.training.presets import PRESETS
 
     if preset not in PRESETS:
@@ -83,9 +83,9 @@ def train(preset: str, **options: Any) -> None:
     options["name"] = options["name"] or preset
     if options["name"] != Path(options["name"]).name:
         raise click.UsageError(f"--name {options['name']}: the model is written into --out")
-    settings = start.Settings(preset, **options)
-    card = start.run(settings, _report)
-    click.echo(f"{card.path}: {card.fingerprint.hex()[:8]}", err=True)
+    settings = pipeline.Settings(preset, **options)
+    manifest = pipeline.run(settings, _report)
+    click.echo(f"{manifest.path}: {manifest.fingerprint.hex()[:8]}", err=True)
 
 
 def _report(progress: "Progress") -> None:

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from titokzip import pictures
-from titokzip.errors import PictureError
+from titokzip import images
+from titokzip.errors import ImageError
 from titokzip.tiling import lapped_filter
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".ppm", ".bmp", ".tif", ".tiff"}
@@ -40,7 +40,7 @@ def load(path: Path, limit: int | None = None) -> Photos:
     with ThreadPoolExecutor() as pool:
         photos = [p for p in pool.map(_read, _first(files, limit)) if p is not None]
     if not photos:
-        raise PictureError(f"{path}: no photos here, nor tar files of photos")
+        raise ImageError(f"{path}: no photos here, nor tar files of photos")
     validation = photos[::VALIDATE_EVERY]
     training = [p for i, p in enumerate(photos) if i % VALIDATE_EVERY] or validation
     return Photos(training, validation)
@@ -69,13 +69,13 @@ def _shard(path: Path) -> Iterator[bytes]:
                 if handle and Path(member.name).suffix.lower() in SUFFIXES:
                     yield handle.read()
     except tarfile.TarError as error:
-        raise PictureError(f"{path}: damaged, or no tar file") from error
+        raise ImageError(f"{path}: damaged, or no tar file") from error
 
 
 def _read(data: bytes) -> Tensor | None:
     try:
-        photo = pictures.read(io.BytesIO(data), background="white").image
-    except (PictureError, OSError):
+        photo = images.read(io.BytesIO(data), background="white").image
+    except (ImageError, OSError):
         return None
     short = min(photo.size)
     long = short * LONG_SIDE // SHORT_SIDE

@@ -5,8 +5,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from titokzip.models.spectral import Spectral
-from titokzip.models.tokenizer import Tokenizer
+from titokzip.tokenizers.embedded.network import Spectral
+from titokzip.tokenizers.protocol import Tokenizer
 
 LENGTHS = (4, 8, 16, 32, 64, 128, 256)
 
@@ -18,7 +18,7 @@ def evaluate(model: Tokenizer, tiles: Tensor, device: torch.device) -> dict[int,
     for batch in torch.split(tiles.to(device), 16):
         tokens = model.encode(batch)
         for count in errors:
-            painted = rounded(model.paint(model.decode(tokens[:, :count])))
+            painted = rounded(model.decode_pixels(model.decode_features(tokens[:, :count])))
             errors[count].append((painted - batch).square().mean(dim=(1, 2, 3)))
     return {
         count: round(float(-10 * torch.cat(squared).log10().mean()), 3)
@@ -32,7 +32,7 @@ def sheet(model: Spectral, tiles: Tensor, device: torch.device) -> Image.Image:
     tiles = tiles.to(device)
     tokens = model.encode(tiles)
     lengths = [k for k in (256, 128, 64, 32, 16) if k <= model.length]
-    rows = [tiles, *(rounded(model.decode(tokens[:, :count])) for count in lengths)]
+    rows = [tiles, *(rounded(model.decode_features(tokens[:, :count])) for count in lengths)]
     picture = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
     pixels = (picture * 255).round().byte().permute(1, 2, 0).cpu().numpy()
     return Image.fromarray(np.ascontiguousarray(pixels))

@@ -17,10 +17,11 @@ from typing import Any
 
 from torch import Tensor
 
-from titokzip.models.spectral import Spectral
-from titokzip.training import parallel, speed
+from titokzip.runtime import matmul_peak
+from titokzip.tokenizers.embedded.network import Spectral
+from titokzip.training import parallel
 from titokzip.training.evaluate import evaluate, sheet
-from titokzip.training.run import Run
+from titokzip.training.session import Run
 
 SAVE_EVERY = 60.0  # seconds: what a killed run loses at most
 REPORT_EVERY = 5.0
@@ -51,7 +52,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     end = min(60 * planned, run.seconds + 60 * minutes)
     first = parallel.rank() == 0
-    watch = _Watch(run, speed.matmul_peak(run.device), 60 * planned)
+    watch = _Watch(run, matmul_peak.matmul_peak(run.device), 60 * planned)
     clock = _Clock(run.seconds)
     saved = evaluated = reported = run.seconds
     with closing(_prefetched(run)) as batches:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from titokzip.models.spectral import DIGITS_PER_TOKEN, Spectral
+from titokzip.tokenizers.embedded.network import DIGITS_PER_TOKEN, Spectral
 
 Features = Callable[[Tensor], list[Tensor]]
 

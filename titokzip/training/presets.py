@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from titokzip.models.layers import ViTConfig
-from titokzip.models.spectral import SpectralConfig
+from titokzip.tokenizers.config import ViTConfig
+from titokzip.tokenizers.embedded.network import SpectralConfig
 
 
 @dataclass(frozen=True)

@@ -1,41 +1,39 @@
 """Which models exist, where their weights are, and proof that they are the right ones.
 
-Two kinds are told apart by their cards: our own, whose weights files carry theirs (`embedded`), and
-released ones (`catalog`), for which a card is written when they are pulled from the hub or added
-from a file (`installed`, `hub`). Files name both by the first bytes of a fingerprint of what their
-tokens mean. Models with the same fingerprint are painters of the same tokens.
+Our own models carry their manifest inside the weights file (`embedded`). For a released one
+(`catalog`), a manifest is written when it is pulled from the hub or added from a file (`released`,
+`hub`). A .ttk file names either by the first bytes of a fingerprint of what its tokens mean. Models
+with the same fingerprint are decoders of the same tokens.
 """
 
 from pathlib import Path
 
 from titokzip.errors import ModelError
-from titokzip.models import continuous
-from titokzip.zoo import embedded, hub, installed, official
-from titokzip.zoo.catalog import GOLDEN, RELEASES, Golden, Release, packed_bytes
+from titokzip.tokenizers.config import find_weights
+from titokzip.zoo import embedded, hub, released
+from titokzip.zoo.catalog import GOLDEN, RELEASES, Golden, Release, packed_bytes, refuse_continuous
 from titokzip.zoo.embedded import digest, fingerprint, parameters, save
-from titokzip.zoo.model import Card, Model
-from titokzip.zoo.search import (
+from titokzip.zoo.manifest import Manifest, Model
+from titokzip.zoo.store import (
     DEFAULT,
-    card,
-    cards,
     files,
     find,
     find_fingerprint,
     folders,
+    manifests,
     name_of,
+    read_manifest,
 )
 
 __all__ = [
     "DEFAULT",
     "GOLDEN",
     "RELEASES",
-    "Card",
     "Golden",
+    "Manifest",
     "Model",
     "Release",
     "add",
-    "card",
-    "cards",
     "digest",
     "files",
     "find",
@@ -44,10 +42,12 @@ __all__ = [
     "folders",
     "known_as",
     "load",
+    "manifests",
     "name_of",
     "packed_bytes",
     "parameters",
     "pull",
+    "read_manifest",
     "release",
     "remove",
     "save",
@@ -55,29 +55,31 @@ __all__ = [
 ]
 
 
-def load(card: Card, device: str = "cpu") -> Model:
-    """Load a model onto a device and prove that its weights are what the card says.
+def load(manifest: Manifest, device: str = "cpu") -> Model:
+    """Load a model onto a device and prove that its weights are what the manifest says.
 
     Raises:
         ModelError: the weights are damaged, or of a kind that this version does not know.
     """
-    if card.kind == embedded.KIND:
-        return embedded.load(card, device)
-    if card.release:
-        return installed.load(card, device)
-    raise ModelError(f"{card.path}: models of kind {card.kind!r} are newer than this titokzip")
+    if manifest.kind == embedded.KIND:
+        return embedded.load(manifest, device)
+    if manifest.release:
+        return released.load(manifest, device)
+    raise ModelError(
+        f"{manifest.path}: models of kind {manifest.kind!r} are newer than this titokzip"
+    )
 
 
-def verify(card: Card) -> None:
+def verify(manifest: Manifest) -> None:
     """Check a model more thoroughly than `load` does: every byte of its weights.
 
     Raises:
         ModelError: something is wrong with it.
     """
-    if card.release:
-        installed.verify(card)
+    if manifest.release:
+        released.verify(manifest)
     else:
-        load(card)
+        load(manifest)
 
 
 def release(name: str) -> Release:
@@ -86,13 +88,13 @@ def release(name: str) -> Release:
     Raises:
         ModelError: there is none, or its latents are no tokens.
     """
-    continuous.refuse(name)
+    refuse_continuous(name)
     if name not in RELEASES:
         raise ModelError(f"no release is named {name!r}; there is: {', '.join(RELEASES)}")
     return RELEASES[name]
 
 
-def pull(release: Release, force: bool = False) -> Card:
+def pull(release: Release, force: bool = False) -> Manifest:
     """Fetch a released model from the hub, unless it is in the hub's cache already.
 
     Raises:
@@ -101,7 +103,9 @@ def pull(release: Release, force: bool = False) -> Card:
     return hub.pull(release, _target(release.name, force))
 
 
-def add(path: Path, name: str | None = None, like: str | None = None, force: bool = False) -> Card:
+def add(
+    path: Path, name: str | None = None, like: str | None = None, force: bool = False
+) -> Manifest:
     """Make released weights that are here usable by name; they stay where they are.
 
     `path` is a folder in the official layout, a config.json beside a model.safetensors, or a state
@@ -114,9 +118,9 @@ def add(path: Path, name: str | None = None, like: str | None = None, force: boo
     """
     path = path.absolute()
     kind = known_as(path, name, like)
-    weights, config = official.files(path)
+    weights, config = find_weights(path)
     target = _target(kind.name if name is None else name, force)
-    return installed.install(target, kind, weights, config)
+    return released.install(target, kind, weights, config)
 
 
 def known_as(path: Path, name: str | None = None, like: str | None = None) -> Release:
@@ -129,31 +133,31 @@ def known_as(path: Path, name: str | None = None, like: str | None = None) -> Re
         return release(like)
     if name in RELEASES:
         return RELEASES[name]
-    for part in path.parts[-4:]:
-        continuous.refuse(part.rpartition("--")[2])
-    guessed = installed.guess(path)
+    guessed = released.guess(path)
     if guessed is None:
         raise ModelError(f"{path}: its name tells no release; --like names one, such as titok-l32")
     return guessed
 
 
-def remove(card: Card) -> None:
+def remove(manifest: Manifest) -> None:
     """Forget a released model, and delete what `pull` fetched; files that were added stay.
 
     Raises:
         ModelError: it came with titokzip, or is a file of the user's.
     """
-    if not card.release:
-        raise ModelError(f"{card.name}: not pulled or added; {card.path} would have to be deleted")
-    if card.config["revision"]:
-        hub.forget(RELEASES[card.release].repository, card.config["revision"])
-    card.path.unlink()
+    if not manifest.release:
+        raise ModelError(
+            f"{manifest.name}: not pulled or added; {manifest.path} would have to be deleted"
+        )
+    if manifest.config["revision"]:
+        hub.forget(RELEASES[manifest.release].repository, manifest.config["revision"])
+    manifest.path.unlink()
 
 
 def _target(name: str, force: bool) -> Path:
-    """Choose where the card of a model goes, or refuse a name that is taken."""
-    target = folders()[0] / f"{installed.checked_name(name)}{installed.SUFFIX}"
-    for known in cards():
+    """Choose where the manifest of a model goes, or refuse a name that is taken."""
+    target = folders()[0] / f"{released.checked_name(name)}{released.SUFFIX}"
+    for known in manifests():
         if known.name == name and not (force and known.path == target):
             raise ModelError(f"{name} is here already, in {known.path}")
     return target

@@ -1,4 +1,4 @@
-"""The released models that titokzip can use once their weights are here: facts, and no torch.
+"""The release table: every published model that titokzip reads; no torch.
 
 Tokens, vocabularies and parameters were counted on the official architectures. The rFIDs are their
 authors', on the 50,000 validation photos of ImageNet at 256 x 256 and with all tokens; FlexTok's
@@ -8,8 +8,13 @@ are those of an independent re-evaluation, since its paper reports 32 tokens. We
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+
+from titokzip.errors import ModelError
+from titokzip.tokenizers.config import BASE, LARGE, SMALL, ViTConfig
+from titokzip.tokenizers.flextok.config import FlexTokConfig
+from titokzip.tokenizers.titok.config import CONTINUOUS, TextConfig, TiTokConfig
 
 APACHE: Final = "Apache-2.0"
 AMLR: Final = "apple-amlr, research only"
@@ -25,14 +30,26 @@ class Release:
     """One released model."""
 
     name: str  # as users type it
-    family: str  # "titok" or "flextok": how its weights are read
-    architecture: str  # its name among the `RELEASED` of that family
     repository: str  # on the hub
-    tokens: int  # L, a tile
-    vocabulary: int  # K
+    config: TiTokConfig | FlexTokConfig
     parameters: int
     rfid: float | None  # None: not published
     licence: str = APACHE
+
+    @property
+    def family(self) -> str:
+        """Name the tokenizer family, as `titokzip.tokenizers.registry` does."""
+        return self.config.family
+
+    @property
+    def tokens(self) -> int:
+        """L, tokens per tile."""
+        return self.config.length
+
+    @property
+    def vocabulary(self) -> int:
+        """K, values of a token."""
+        return self.config.vocabulary
 
     @property
     def prefix(self) -> bytes:
@@ -41,13 +58,13 @@ class Release:
 
     @property
     def notice(self) -> str | None:
-        """What its users must know of its licence, if that allows less than ours."""
+        """State the licence of the weights, if it allows less than ours."""
         if self.licence == APACHE:
             return None
         page = LICENCE_PAGES[self.licence]
         return (
             f"{self.name}: these weights are licensed for research purposes only ({self.licence});"
-            f" whoever uses them accepts {page}"
+            f" by using them you accept {page}"
         )
 
 
@@ -74,64 +91,80 @@ def of_fingerprint(fingerprint: bytes) -> Release | None:
     return None
 
 
+def refuse_continuous(name: str) -> None:
+    """Refuse the name of a release whose latents are continuous; do nothing for others.
+
+    The name may be ours or the release's own, with underscores and suffixes.
+
+    Raises:
+        ModelError: they are; the message names the release to use instead.
+    """
+    short = name.removeprefix("tokenizer_").replace("_", "-").removesuffix("-imagenet")
+    if better := CONTINUOUS_VARIANTS.get(short.removesuffix("-c16")):
+        raise ModelError(f"{name}: {CONTINUOUS}; use {better}")
+
+
 def _by_name(*releases: Release) -> dict[str, Release]:
     return {release.name: release for release in releases}
 
 
-def _titok(name: str, tokens: int, parameters: int, rfid: float, suffix: str = "") -> Release:
-    architecture = name.replace("-", "_") + suffix
-    repository = f"yucornetto/tokenizer_{architecture}_imagenet"
-    vocabulary = 8192 if suffix else 4096
-    return Release(name, "titok", architecture, repository, tokens, vocabulary, parameters, rfid)
+def _titok(name: str, config: TiTokConfig, parameters: int, rfid: float) -> Release:
+    suffix = "_vq8k" if config.codebook == 8192 else ""
+    repository = f"yucornetto/tokenizer_{name.replace('-', '_')}{suffix}_imagenet"
+    return Release(name, repository, config, parameters, rfid)
 
 
-def _tatitok(name: str, tokens: int, parameters: int, rfid: float) -> Release:
-    architecture = name.replace("-", "_") + "_vq"
-    repository = f"turkeyju/tokenizer_{architecture}"
-    return Release(name, "titok", architecture, repository, tokens, 8192, parameters, rfid)
+def _tatitok(length: int, parameters: int, rfid: float) -> Release:
+    repository = f"turkeyju/tokenizer_tatitok_bl{length}_vq"
+    config = replace(_BL64, length=length, text=TextConfig())
+    return Release(f"tatitok-bl{length}", repository, config, parameters, rfid)
 
 
-def _one_d_piece(size: str, parameters: int, rfid: float) -> Release:
+def _one_d_piece(size: str, vit: ViTConfig, parameters: int, rfid: float) -> Release:
+    config = TiTokConfig(vit, vit, 256, prefix_decodable=True)
     repository = f"turing-motors/One-D-Piece-{size.upper()}-256"
-    architecture = f"one_d_piece_{size}256"
-    name = f"one-d-piece-{size}-256"
-    return Release(name, "titok", architecture, repository, 256, 4096, parameters, rfid)
+    return Release(f"one-d-piece-{size}-256", repository, config, parameters, rfid)
 
 
-def _flextok(name: str, data: str, parameters: int, rfid: float | None) -> Release:
-    architecture = f"{name.removesuffix('-dfn').replace('-', '_')}_{data}"
-    repository = f"EPFL-VILAB/{architecture}"
-    return Release(name, "flextok", architecture, repository, 256, 64000, parameters, rfid, AMLR)
+def _flextok(name: str, data: str, config: FlexTokConfig, size: int, rfid: float | None) -> Release:
+    repository = f"EPFL-VILAB/{name.removesuffix('-dfn').replace('-', '_')}_{data}"
+    return Release(name, repository, config, size, rfid, AMLR)
 
+
+_BL64: Final = TiTokConfig(BASE, LARGE, 64, 8192, 64, normalized=False, is_legacy=False, vqgan=None)
+_D12: Final = ViTConfig(768, 12, 12)
+_D18: Final = ViTConfig(1152, 18, 18)
+_D28: Final = ViTConfig(1792, 28, 28)
 
 RELEASES: Final[dict[str, Release]] = _by_name(
-    _titok("titok-l32", 32, 641_054_735, 2.21),
-    _titok("titok-b64", 64, 204_814_095, 1.70),
-    _titok("titok-s128", 128, 83_674_639, 1.71),
-    _titok("titok-bl64", 64, 390_016_148, 2.06, "_vq8k"),
-    _titok("titok-bl128", 128, 390_179_988, 1.49, "_vq8k"),
-    _titok("titok-sl256", 256, 330_260_884, 1.03, "_vq8k"),
-    _tatitok("tatitok-bl32", 32, 390_800_532, 3.95),
-    _tatitok("tatitok-bl64", 64, 390_882_452, 2.43),
-    _tatitok("tatitok-bl128", 128, 391_046_292, 1.53),
-    _one_d_piece("s", 83_871_247, 1.48),
-    _one_d_piece("b", 205_256_463, 1.11),
-    _one_d_piece("l", 641_742_863, 1.08),
-    _flextok("flextok-d12-d12", "in1k", 341_700_000, 3.18),
-    _flextok("flextok-d18-d18", "in1k", 949_700_000, 1.18),
-    _flextok("flextok-d18-d28", "in1k", 2_540_900_000, 1.05),
-    _flextok("flextok-d18-d28-dfn", "dfn", 2_540_900_000, None),
+    _titok("titok-l32", TiTokConfig(LARGE, LARGE, 32), 641_054_735, 2.21),
+    _titok("titok-b64", TiTokConfig(BASE, BASE, 64), 204_814_095, 1.70),
+    _titok("titok-s128", TiTokConfig(SMALL, SMALL, 128), 83_674_639, 1.71),
+    _titok("titok-bl64", _BL64, 390_016_148, 2.06),
+    _titok("titok-bl128", replace(_BL64, length=128), 390_179_988, 1.49),
+    _titok("titok-sl256", replace(_BL64, encoder=SMALL, length=256), 330_260_884, 1.03),
+    _tatitok(32, 390_800_532, 3.95),
+    _tatitok(64, 390_882_452, 2.43),
+    _tatitok(128, 391_046_292, 1.53),
+    _one_d_piece("s", SMALL, 83_871_247, 1.48),
+    _one_d_piece("b", BASE, 205_256_463, 1.11),
+    _one_d_piece("l", LARGE, 641_742_863, 1.08),
+    _flextok("flextok-d12-d12", "in1k", FlexTokConfig(_D12, _D12), 341_700_000, 3.18),
+    _flextok("flextok-d18-d18", "in1k", FlexTokConfig(_D18, _D18), 949_700_000, 1.18),
+    _flextok("flextok-d18-d28", "in1k", FlexTokConfig(_D18, _D28), 2_540_900_000, 1.05),
+    _flextok("flextok-d18-d28-dfn", "dfn", FlexTokConfig(_D18, _D28), 2_540_900_000, None),
 )
 
-# The tensors that give tokens their meaning. What is painted from them may get better.
-MEANING: Final[Mapping[str, tuple[str, ...]]] = {
-    "titok": ("quantize.embedding.weight",),
-    "flextok": (  # its code has no parameters, so the maps into it and out of it
-        "encoder.module_dict.enc_to_latents.proj.weight",
-        "encoder.module_dict.enc_to_latents.proj.bias",
-        "decoder.module_dict.dec_from_latents.proj.weight",
-        "decoder.module_dict.dec_from_latents.proj.bias",
-    ),
+# Released variants with continuous latents, and the discrete release to use instead. A file could
+# hold quantised latents, but their scale is free, and at four bits a number they take 256 to 1,024
+# bytes per tile where tokens take 48 to 208.
+CONTINUOUS_VARIANTS: Final = {
+    "titok-ll32-vae": "titok-l32",
+    "titok-bl64-vae": "titok-bl64",
+    "titok-bl128-vae": "titok-bl128",
+    "tatitok-bl32-vae": "tatitok-bl32",
+    "tatitok-bl64-vae": "tatitok-bl64",
+    "tatitok-sl128-vae": "tatitok-bl128",
 }
 
 # README.md and demo.ipynb of bytedance/1d-tokenizer; made on a GPU.

@@ -22,29 +22,35 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from titokzip.entropy.context_model import ContextModel
 from titokzip.errors import ModelError
-from titokzip.prior import Prior
-from titokzip.zoo.model import Card, Model
+from titokzip.zoo.manifest import Manifest, Model
 
 if TYPE_CHECKING:
     import torch
 
-    from titokzip.models.spectral import Spectral
+    from titokzip.tokenizers.embedded.network import Spectral
 
 FORMAT = "titokzip model 1"
 KIND = "spectral"
 VOCABULARY = 3**9  # values of a token of nine balanced ternary digits
 LARGEST_PART = 2**24 - 2**17  # bytes of tensors in a file: below 16 MiB with its header
 _NETWORKS = ("reader", "painter")  # parts of a model that do not change what its tokens mean
-_SHAPES = ("encoder", "decoder", "patch", "head", "texture")  # what the card says of those parts
+_SHAPES = (
+    "encoder",
+    "decoder",
+    "patch",
+    "head",
+    "texture",
+)  # what the manifest says of those parts
 _PRIOR = "prior."
 _PART = re.compile(r"(?P<name>.+)-(?P<part>\d{5})-of-(?P<parts>(?!00000)\d{5})")
 
 Tensors = Mapping[str, NDArray[Any]]
 
 
-def card(path: Path) -> Card:
-    """Read the card of a model, given its weights file or any part of it.
+def read_manifest(path: Path) -> Manifest:
+    """Read the manifest of a model, given its weights file or any part of it.
 
     Raises:
         ModelError: it is missing, or not a titokzip model.
@@ -60,7 +66,7 @@ def card(path: Path) -> Card:
         config = dict(json.loads(metadata["config"]))
         if not isinstance(config["length"], int):
             raise TypeError(f"length is {config['length']!r}")
-        return Card(
+        return Manifest(
             name=metadata["name"],
             path=weights[0],
             kind=metadata["kind"],
@@ -72,7 +78,7 @@ def card(path: Path) -> Card:
             weights=weights,
         )
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: its card is damaged ({error})") from error
+        raise ModelError(f"{path}: the manifest is damaged ({error})") from error
 
 
 def parts(path: Path) -> tuple[Path, ...]:
@@ -81,10 +87,10 @@ def parts(path: Path) -> tuple[Path, ...]:
     return _part_names(_whole(path), int(match["parts"])) if match else (path,)
 
 
-def parameters(card: Card) -> int:
+def parameters(manifest: Manifest) -> int:
     """Count the numbers in a model's networks, from the headers of its files."""
     count = 0
-    for path in card.weights:
+    for path in manifest.weights:
         with _opened(path) as file:
             for key in file.keys():  # noqa: SIM118
                 if key.startswith(_NETWORKS):
@@ -92,31 +98,31 @@ def parameters(card: Card) -> int:
     return count
 
 
-def load(card: Card, device: str) -> Model:
-    """Load a model and prove that its weights are what the card says.
+def load(manifest: Manifest, device: str) -> Model:
+    """Load a model and prove that its weights are what the manifest says.
 
     Raises:
         ModelError: the weights are damaged or incomplete.
     """
     import torch
 
-    from titokzip.models.layers import ViTConfig
-    from titokzip.models.spectral import Spectral, SpectralConfig
+    from titokzip.tokenizers.config import ViTConfig
+    from titokzip.tokenizers.embedded.network import Spectral, SpectralConfig
 
-    tensors = _read(card.weights)
-    sums = (digest(tensors, card.config), fingerprint(tensors, card.config))
-    if sums != (card.digest, card.fingerprint):
-        raise ModelError(f"{card.path}: damaged, its checksum does not match")
+    tensors = _read(manifest.weights)
+    sums = (digest(tensors, manifest.config), fingerprint(tensors, manifest.config))
+    if sums != (manifest.digest, manifest.fingerprint):
+        raise ModelError(f"{manifest.path}: damaged, its checksum does not match")
     tables = {key.removeprefix(_PRIOR): tensors.pop(key) for key in _keys(tensors, _PRIOR)}
     state = {key: _on(torch.from_numpy(array), device) for key, array in tensors.items()}
     try:
-        config = dict(card.config)
+        config = dict(manifest.config)
         for vit in ("encoder", "decoder"):
             config[vit] = config[vit] and ViTConfig(**config[vit])
         with torch.device("meta"):
             tokenizer = Spectral(SpectralConfig(**config))
         tokenizer.load_state_dict(state, strict=True, assign=True)
-        prior = Prior.from_tables(tables)
+        prior = ContextModel.from_tables(tables)
         if (prior.radix**prior.digits, len(prior.coefficient)) != (
             tokenizer.vocabulary,
             tokenizer.length * prior.digits,
@@ -124,11 +130,13 @@ def load(card: Card, device: str) -> Model:
             raise ValueError("its tables are for other tokens")
     except (RuntimeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
         reason = " ".join(str(error).split())[:200]  # torch lists every tensor, a line each
-        raise ModelError(f"{card.path}: does not fit its own card ({reason})") from error
-    return Model(card.fingerprint, tokenizer.eval().requires_grad_(False), prior)
+        raise ModelError(f"{manifest.path}: does not fit its own manifest ({reason})") from error
+    return Model(manifest.fingerprint, tokenizer.eval().requires_grad_(False), prior)
 
 
-def save(path: Path, name: str, tokenizer: "Spectral", prior: Prior, licence: str) -> Card:
+def save(
+    path: Path, name: str, tokenizer: "Spectral", prior: ContextModel, licence: str
+) -> Manifest:
     """Write a model, networks in half precision, so that `load` gives it back.
 
     It is one file, or several of up to 16 MiB beside `path` that are named after it.
@@ -151,7 +159,7 @@ def save(path: Path, name: str, tokenizer: "Spectral", prior: Prior, licence: st
     for other in path.parent.glob(f"*{path.suffix}"):
         if _whole(other) == path and other not in targets:
             other.unlink()  # of what was here before
-    return card(targets[0])
+    return read_manifest(targets[0])
 
 
 def fingerprint(tensors: Tensors, config: Mapping[str, Any]) -> bytes:

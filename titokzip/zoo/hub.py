@@ -8,17 +8,19 @@ import re
 from pathlib import Path
 from types import ModuleType
 
+from titokzip import files
 from titokzip.errors import ModelError
-from titokzip.zoo import installed, official
+from titokzip.tokenizers.config import CONFIG, WEIGHTS
+from titokzip.zoo import released
 from titokzip.zoo.catalog import Release
-from titokzip.zoo.model import Card
+from titokzip.zoo.manifest import Manifest
 
 HOW_TO_INSTALL = "pip install 'titokzip[hub]'"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def pull(release: Release, target: Path) -> Card:
-    """Fetch a release, unless it is in the hub's cache, and write its card.
+def pull(release: Release, target: Path) -> Manifest:
+    """Fetch a release, unless it is in the hub's cache, and write its manifest.
 
     Some repositories hold a pickle of tensors and nothing else.
 
@@ -26,14 +28,14 @@ def pull(release: Release, target: Path) -> Card:
         ModelError: huggingface_hub is not installed, or the weights cannot be had: no network, no
             room, wrong bytes, not those of the release.
     """
-    config = _fetch(release, official.CONFIG)
-    if config is None and release.family in official.NEED_CONFIG:
-        raise ModelError(f"{release.repository} holds no {official.CONFIG}")
-    weights = next(filter(None, (_fetch(release, name) for name in official.WEIGHTS)), None)
+    config = _fetch(release, CONFIG)
+    if config is None and release.config.needs_config_json:
+        raise ModelError(f"{release.repository} holds no {CONFIG}")
+    weights = next(filter(None, (_fetch(release, name) for name in WEIGHTS)), None)
     if weights is None:
-        raise ModelError(f"{release.repository} holds no {' or '.join(official.WEIGHTS)}")
+        raise ModelError(f"{release.repository} holds no {' or '.join(WEIGHTS)}")
     digest = _checked(release, weights)
-    return installed.install(target, release, weights, config, weights.parent.name, digest)
+    return released.install(target, release, weights, config, weights.parent.name, digest)
 
 
 def forget(repository: str, revision: str) -> None:
@@ -87,7 +89,7 @@ def _reason(error: Exception, what: str) -> str:
 
 def _checked(release: Release, weights: Path) -> bytes:
     """Hash what was fetched; if it is not what the hub says it is, it does not stay."""
-    digest = official.sha256(weights)
+    digest = files.sha256(weights)
     # In the cache, a file is a link to a blob that is named after its checksum.
     named = weights.readlink().name if weights.is_symlink() else ""
     if _SHA256.fullmatch(named) and named != digest.hex():

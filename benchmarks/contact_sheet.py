@@ -1,0 +1,67 @@
+"""Lay photos over what the codec makes of them, with the bytes under each.
+
+python benchmarks/sheet.py DIR --out docs/kodak.webp
+python benchmarks/sheet.py DIR --only 04 15 20 --columns 3 --out docs/strip.webp
+"""
+
+import argparse
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from titokzip.codec import Codec
+from titokzip.rate_control import Rate
+
+GAP, LABEL = 6, 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--only", nargs="*", help="parts of the names of the photos to show")
+    parser.add_argument("--columns", type=int, default=6)
+    parser.add_argument("--width", type=int, default=240, help="pixels of a photo on the sheet")
+    parser.add_argument("--max-bytes", type=int, nargs="*", help="a row for each limit")
+    parser.add_argument("--model", nargs="+", default=["xs"], help="painters of the same tokens")
+    args = parser.parse_args()
+    painters = {name: Codec.load(name) for name in args.model}
+    rates = [Rate(max_bytes=n) for n in args.max_bytes or []] or [Rate()]
+    files = sorted(f for f in args.folder.iterdir() if f.suffix in (".png", ".webp", ".jpg"))
+    if args.only:
+        files = [f for f in files if any(part in f.stem for part in args.only)]
+    photos = {file.stem: Image.open(file).convert("RGB") for file in files}
+    cells = [stacked(painters, photo, name, rates, args.width) for name, photo in photos.items()]
+    cells.sort(key=lambda cell: cell.height)  # upright photos last: lines stay even
+    lines = [cells[i : i + args.columns] for i in range(0, len(cells), args.columns)]
+    heights = [max(cell.height for cell in line) + GAP for line in lines]
+    sheet = Image.new("RGB", (args.columns * (args.width + GAP) - GAP, sum(heights)), "white")
+    for i, line in enumerate(lines):
+        for j, cell in enumerate(line):
+            sheet.paste(cell, (j * (args.width + GAP), sum(heights[:i])))
+    sheet.save(args.out, quality=88, method=6)
+    print(f"{args.out}: {sheet.width} x {sheet.height}, {args.out.stat().st_size:,} bytes")
+
+
+def stacked(
+    painters: dict[str, Codec], photo: Image.Image, name: str, rates: list[Rate], width: int
+) -> Image.Image:
+    """Stack a photo and what each painter makes of it at each rate, a line of words below each."""
+    rows = [(photo, f"{name}, {photo.width} x {photo.height}")]
+    for rate in rates:
+        data = next(iter(painters.values())).compress(photo, rate)
+        for painter, codec in painters.items():
+            by = f", {painter}" if len(painters) > 1 else ""
+            rows.append((codec.decompress(data), f"{len(data):,} bytes{by}"))
+    height = round(width * photo.height / photo.width)
+    picture = Image.new("RGB", (width, len(rows) * (height + LABEL)), "white")
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(13)
+    for i, (image, words) in enumerate(rows):
+        top = i * (height + LABEL)
+        picture.paste(image.resize((width, height), Image.Resampling.LANCZOS), (0, top))
+        draw.text((width // 2, top + height + 2), words, "black", font, anchor="ma")
+    return picture
+
+
+if __name__ == "__main__":
+    main()

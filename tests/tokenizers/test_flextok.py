@@ -1,0 +1,312 @@
+"""FlexTok against the official code's recorded answers, and against what its parts promise."""
+
+import hashlib
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import flextoks
+import pytest
+import torch
+from flextoks import TINY, build, pictures, released_shapes, weights
+
+from titokzip.errors import ModelError
+from titokzip.tokenizers.config import ViTConfig
+from titokzip.tokenizers.flextok.checkpoint import from_state_dict
+from titokzip.tokenizers.flextok.config import check_config
+from titokzip.tokenizers.flextok.fsq import FSQ
+from titokzip.tokenizers.flextok.transformer import Registers, patchify, unpatchify
+from titokzip.zoo.catalog import RELEASES
+
+# Recorded by `python benchmarks/flextok.py CHECKOUT --tiny`: apple/ml-flextok @ 87d00cc with torch
+# 2.13 and diffusers 0.42 on a CPU, its modules put together at the sizes of TINY and loaded strict
+# with `weights`. The tokens of `pictures(4)`; of the first 5 tokens of the first two, the cells
+# that its pipeline samples in 3 guided steps from `noise(2)`; and the pixels that its autoencoder
+# paints of those. The nearest miss of a token is 7e-4 of a digit, where machines differ by 1e-5.
+TOKENS = [
+    [
+        *(42292, 8563, 38685, 47475, 33954, 41581, 46761, 13435),
+        *(23993, 41829, 18237, 31162, 44211, 18650, 33505, 61937),
+    ],
+    [
+        *(54581, 21429, 38750, 59829, 46754, 54902, 46754, 16059),
+        *(23970, 57334, 18286, 34236, 57013, 18132, 36068, 59377),
+    ],
+    [
+        *(44468, 11194, 41381, 47548, 46818, 54389, 46833, 15484),
+        *(23984, 41837, 33717, 28602, 57019, 21346, 36074, 61937),
+    ],
+    [
+        *(42228, 21371, 41317, 47547, 33898, 41589, 46769, 15995),
+        *(23536, 42284, 18877, 31612, 44155, 18729, 33514, 61937),
+    ],
+]
+CELLS = [
+    *(-2.40391, -0.97145, -1.3854, 0.84681, -2.59825, 1.69204),
+    *(-1.66, 0.7006, -0.94615, 1.01275, -2.00669, 1.43551),
+]
+PIXELS = [0.59692, 0.78291, 0.31168, 0.39557, 0.58297, 0.78079]
+
+
+def close(actual, expected, tolerance):
+    torch.testing.assert_close(actual, torch.as_tensor(expected), rtol=0, atol=tolerance)
+
+
+def test_official_code_gives_the_same_tokens():
+    assert build().encode(pictures(4)).tolist() == TOKENS
+
+
+def test_official_code_samples_the_same_cells_and_paints_the_same_pixels():
+    model = build()
+    model.steps = 3
+    cells = model.sample(torch.tensor(TOKENS)[:2, :5], flextoks.noise(2))
+    close(cells[1, :, 3, ::3].flatten(), CELLS, 1e-4)
+    close(model.decode_pixels(cells)[1, :, 34, 7::31].flatten(), PIXELS, 1e-4)
+
+
+# Per released model: tensors, numbers in them, and the start of the sha256 over lines of
+# "name [shape]" in order of name, as listed by the official modules put together at their sizes.
+LISTED = {
+    "flextok-d12-d12": (462, 341_651_737, "5704e2347a5b9926"),
+    "flextok-d18-d18": (558, 949_734_553, "a07d8dcb3537e5fa"),
+    "flextok-d18-d28": (648, 2_540_882_841, "28acf967f2dd8739"),
+    "flextok-d18-d28-dfn": (648, 2_540_882_841, "28acf967f2dd8739"),
+}
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_released_weights_would_fit(name):
+    shapes = released_shapes(RELEASES[name].config)
+    listing = "".join(f"{key} {list(shape)}\n" for key, shape in sorted(shapes.items()))
+    assert (
+        len(shapes),
+        sum(math.prod(shape) for shape in shapes.values()),
+        hashlib.sha256(listing.encode()).hexdigest()[:16],
+    ) == LISTED[name]
+
+
+def test_shapes():
+    model = build()
+    model.steps = 1
+    tokens = model.encode(pictures(3))
+    assert (tokens.shape, tokens.dtype) == ((3, 16), torch.int32)
+    features = model.decode_features(tokens)
+    assert features.shape == (3, 4, 8, 8)
+    assert model.decode_pixels(features).shape == (3, 3, 64, 64)
+    assert (model.size, model.length, model.vocabulary) == (64, 16, 64_000)
+    assert (model.prefix_decodable, model.overlap, model.halo) == (True, 0, 8)
+
+
+def test_tokens_do_not_depend_on_batch_or_threads():
+    model, tiles, threads = build(), pictures(4), torch.get_num_threads()
+    together = model.encode(tiles)
+    try:
+        torch.set_num_threads(1)
+        alone = torch.cat([model.encode(tile[None]) for tile in tiles])
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(together, alone)
+
+
+@pytest.mark.parametrize("shape", [(3, 64, 64), (1, 3, 65, 64), (1, 3, 32, 128), (1, 1, 64, 64)])
+def test_pixels_of_another_shape_are_refused(shape):
+    with pytest.raises(ValueError, match=r"must be \[B, 3, 64, 64\], not"):
+        build().encode(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("shape", [(16,), (1, 17), (1, 0), (1, 1, 16)])
+def test_tokens_of_another_shape_are_refused(shape):
+    with pytest.raises(ValueError, match=r"must be \[B, 1\.\.16\], not"):
+        build().decode_features(torch.zeros(shape, dtype=torch.int32))
+
+
+@pytest.mark.parametrize("token", [-1, 64_000])
+def test_tokens_out_of_range_are_refused(token):
+    with pytest.raises(ValueError, match=r"must be in 0\.\.63999"):
+        build().decode_features(torch.tensor([[0, token]]))
+
+
+def test_a_picture_is_sampled_alike_in_any_batch():
+    model, tokens = build(), torch.tensor(TOKENS, dtype=torch.int32)
+    model.steps = 4
+    together = model.decode_features(tokens)
+    assert torch.equal(model.decode_features(tokens), together)
+    for row, cells in zip(tokens, together, strict=True):
+        close(model.decode_features(row[None])[0], cells, 1e-4)
+
+
+def test_every_prefix_is_another_picture():
+    model, tokens = build(), torch.tensor(TOKENS[:1])
+    model.steps = 2
+    sampled = [model.sample(tokens[:, :k], flextoks.noise(1)) for k in range(1, 17)]
+    assert all((a - b).abs().max() > 0.01 for a, b in pairwise(sampled))
+
+
+def test_options_set_the_number_of_passes_and_what_comes_out():
+    model, tokens, passes = build(), torch.tensor(TOKENS[:1]), []
+    model.decoder.register_forward_hook(lambda *_: passes.append(1))
+    sampled, counted = [], []
+    for model.steps, model.guidance, model.projected in (
+        (2, 1, True),
+        (2, 3, True),
+        (2, 3, False),
+        (5, 3, True),
+    ):
+        sampled.append(model.decode_features(tokens))
+        counted.append(len(passes))
+        passes.clear()
+    assert counted == [2, 4, 4, 10]
+    assert len({cells.sum().item() for cells in sampled}) == 4
+    model.steps = 0
+    with pytest.raises(ValueError, match="at least one step"):
+        model.decode_features(tokens)
+
+
+def test_registers_said_once_count_as_often_as_they_are_there():
+    model = build()
+    decoder, tokens = model.decoder, torch.tensor(TOKENS[:2])
+    moment = decoder.moments(torch.tensor([0.4]), 1.0)[0]
+    for kept in (1, 5, 15):
+        registers = decoder.known(model.quantizer.lookup(tokens[:, :kept]))
+        assert (registers.values.shape[1], registers.repeats) == (kept + 1, 16 - kept)
+        last = registers.values[:, -1:].expand(-1, 16 - kept, -1)
+        spelled = Registers(torch.cat([registers.values[:, :-1], last], dim=1), 1)
+        velocity = decoder(flextoks.noise(2), registers, moment)
+        close(velocity, decoder(flextoks.noise(2), spelled, moment), 1e-5)
+    unknown = decoder.unknown(2)
+    spelled = Registers(unknown.values.expand(-1, 16, -1), 1)
+    velocity = decoder(flextoks.noise(2), unknown, moment)
+    close(velocity, decoder(flextoks.noise(2), spelled, moment), 1e-5)
+
+
+def test_registers_do_not_see_those_after_them():
+    encoder, cells = build().encoder, flextoks.noise(2)
+    before = encoder(cells)
+    encoder.registers.data[9] = encoder.registers.data[9].flip(0)
+    changed = (encoder(cells) - before).abs().amax(dim=(0, 2))
+    assert changed[:9].max() == 0
+    assert changed[9:].min() > 1e-3
+
+
+def test_patches_are_rows_of_cells_with_their_channels_last():
+    cells = torch.arange(2 * 3 * 4 * 4.0).view(2, 3, 4, 4)
+    patches = patchify(cells, 2)
+    assert patches.shape == (2, 4, 12)
+    assert torch.equal(patches[1, 1, :6], cells[1, :, 0, 2:4].T.flatten())
+    assert torch.equal(patches[1, 2, 6:], cells[1, :, 3, :2].T.flatten())
+    assert torch.equal(unpatchify(patches, 2, 2), cells)
+
+
+def test_rounding_is_the_papers():
+    quantizer = FSQ((8, 5))
+    assert quantizer.vocabulary == 40
+    tokens = torch.arange(40).view(1, 40)
+    codes = quantizer.lookup(tokens)
+    assert (codes[0, 0].tolist(), codes[0, 39].tolist()) == ([-1, -1], [0.75, 1])
+    # Of 8 levels, the middle one of 5: -4..3 fourths and -2..2 halves.
+    assert codes[0, 8 * 2 + 5].tolist() == [0.25, 0]
+    far = torch.tensor([[[-9.0, -9.0], [9.0, 9.0], [0.0, 0.0]]])
+    assert quantizer(far).tolist() == [[0, 39, 20]]
+
+
+def test_every_token_comes_back_from_its_code():
+    quantizer = FSQ(TINY.levels)
+    tokens = torch.arange(quantizer.vocabulary, dtype=torch.int32).view(1, -1)
+    levels = torch.tensor(TINY.levels)
+    half, offset = (levels - 1) * 1.001 / 2, (levels % 2 == 0) * 0.5
+    values = quantizer.lookup(tokens) * (levels // 2)
+    latents = ((values + offset) / half).atanh() - (offset / half).atanh()
+    assert torch.equal(quantizer(latents), tokens)
+
+
+def test_the_rest_runs_under_autocast_and_in_half_precision():
+    model = build()
+    model.steps = 1
+    with torch.autocast(device_type="cpu", dtype=torch.bfloat16):
+        assert torch.isfinite(
+            model.decode_pixels(model.decode_features(model.encode(pictures(1))))
+        ).all()
+    half = build(dtype=torch.bfloat16)
+    half.steps = 1
+    assert {p.dtype for p in half.parameters()} == {torch.bfloat16}
+    cells = half.decode_features(half.encode(pictures(1)))
+    assert cells.dtype == torch.float32
+    assert torch.isfinite(half.decode_pixels(cells)).all()
+
+
+def test_weights_are_frozen_float_and_not_copied():
+    state, name = weights(), "encoder.module_dict.enc_to_latents.proj.weight"
+    state[name] = state[name].half()
+    model = from_state_dict(TINY, state)
+    assert not model.training
+    assert not any(p.requires_grad for p in model.parameters())
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    registers = state["encoder.module_dict.enc_register_module.registers"]
+    assert model.encoder.registers.data_ptr() == registers.data_ptr()
+
+
+def test_what_only_training_needs_is_ignored():
+    extra = {"vae.logvar": torch.zeros(()), "decoder.module_dict.dec_repa_head.x": torch.zeros(2)}
+    from_state_dict(TINY, weights() | extra)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"vae.vae.quant_conv.bias": None}, r"lack vae\.vae\.quant_conv\.bias$"),
+        ({"decoder.text": torch.zeros(1)}, r"unexpected decoder\.text$"),
+        ({"vae.vae.quant_conv.bias": torch.zeros(3)}, r"shape of vae\.vae\.quant_conv\.bias$"),
+    ],
+)
+def test_wrong_weights_are_named(change, message):
+    state = {k: v for k, v in (weights() | change).items() if v is not None}
+    with pytest.raises(ModelError, match=message):
+        from_state_dict(TINY, state)
+
+
+def test_weights_of_another_model_are_counted():
+    with pytest.raises(ModelError, match=r"lack .* and \d+ more$"):
+        from_state_dict(replace(TINY, encoder=ViTConfig(64, 3, 1)), weights())
+
+
+def card(scaling=0.3, levels=(8, 8, 8, 5, 5, 5), **times):
+    return {
+        "vae": {"_target_": "os.system", "scaling_factor": scaling},
+        "regularizer": {"levels": list(levels)},
+        "decoder": {"module_dict": {"dec_time_embedder": times}},
+    }
+
+
+def test_config_json_tells_what_weights_do_not():
+    config = check_config(TINY, card(max_timestep=1))
+    assert config == replace(TINY, scaling=0.3, max_timestep=1.0)
+    assert check_config(TINY, card()).max_timestep == 1000  # the official code's default
+    known = {"encoder": {"module_dict": {"enc_seq_packer": {"mask_mode": "causal_last"}}}}
+    assert check_config(TINY, card(max_timestep=1) | known) == config
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (card(scaling=None), "scaling_factor is None, not a positive number"),
+        (card(scaling="${vae.scale}"), "scaling_factor is '.{12}', not a positive number"),
+        (card(scaling=10**400), "scaling_factor is 10+, not a positive number"),
+        (card(max_timestep=float("nan")), "max_timestep is nan, not"),
+        (card(max_timestep=True), "max_timestep is True, not"),
+        (card(levels=[8, 8, 8, 8]), r"levels is \[8, 8, 8, 8\], not \[8, 8, 8, 5, 5, 5\]"),
+        (
+            card() | {"encoder": {"module_dict": {"enc_seq_packer": {"mask_mode": "causal"}}}},
+            r"enc_seq_packer\.mask_mode is 'causal', not 'causal_last'",
+        ),
+        ({}, "regularizer is missing"),
+        (card() | {"decoder": {"module_dict": []}}, "dec_time_embedder is missing"),
+    ],
+)
+def test_configs_that_do_not_tell_are_refused(wrong, message):
+    with pytest.raises(ModelError, match=message):
+        check_config(TINY, wrong)
+
+
+def test_configs_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match="not whole patches of 2 cells"):
+        replace(TINY, size=72)

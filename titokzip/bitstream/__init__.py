@@ -1,0 +1,1 @@
+"""The .ttk file format; docs/format.md specifies it byte by byte."""

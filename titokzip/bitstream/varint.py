@@ -1,0 +1,44 @@
+"""Variable-length integers, and a reader that never runs past the end of its bytes."""
+
+from titokzip.errors import FormatError
+
+
+def varint(value: int) -> bytes:
+    """Write a number below 2^28 in the fewest bytes, seven bits each, the lowest first."""
+    data = bytearray()
+    while value > 127:
+        data.append(value & 127 | 128)
+        value >>= 7
+    data.append(value)
+    return bytes(data)
+
+
+class ByteReader:
+    """Reads fields off the front of bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    @property
+    def left(self) -> int:
+        """Bytes not read yet."""
+        return len(self.data) - self.at
+
+    def take(self, count: int) -> bytes:
+        """Read so many bytes."""
+        if not 0 <= count <= self.left:
+            raise FormatError("damaged or cut short: the file ends inside its header")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def varint(self) -> int:
+        """Read a number; the inverse of `varint`."""
+        value = 0
+        for shift in range(0, 28, 7):
+            byte = self.take(1)[0]
+            value |= (byte & 127) << shift
+            if byte < 128:
+                if not byte and shift:
+                    break  # a byte more than it needs
+                return value
+        raise FormatError("damaged: a number in the header is too long")

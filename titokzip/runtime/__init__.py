@@ -1,0 +1,1 @@
+"""How networks run: devices, precision, batches, compilation."""

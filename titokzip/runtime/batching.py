@@ -1,0 +1,45 @@
+"""How many tiles go through the networks at once, and how tiles of many images fill a batch."""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from titokzip.tiling import Grid
+from titokzip.tiling.lapped import Tiles
+from titokzip.tokenizers.protocol import Tokenizer
+
+DEFAULT_BATCH = 16  # tiles, on a CPU
+LARGEST_BATCH = 256  # tiles, on a GPU
+BYTES_PER_PIXEL = 3072  # of a tile in flight; FlexTok's autoencoder, the largest, needs 2,572
+T = TypeVar("T")
+
+
+def batch_size(tokenizer: Tokenizer, device: str) -> int:
+    """Choose a batch size, in tiles; on CUDA, one that fills half of the free memory."""
+    if not device.startswith("cuda"):
+        return DEFAULT_BATCH
+    free, _ = torch.cuda.mem_get_info(device)
+    fitting = free // 2 // (BYTES_PER_PIXEL * tokenizer.size**2)
+    return max(1, min(fitting, LARGEST_BATCH))
+
+
+def group_images(many: Iterable[tuple[T, Grid]], batch: int) -> Iterator[list[tuple[T, Grid]]]:
+    """Gather pictures until their tiles fill a batch."""
+    group: list[tuple[T, Grid]] = []
+    for one in many:
+        group.append(one)
+        if sum(grid.tiles for _, grid in group) >= batch:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def rebatch(rows: Iterable[Tiles], batch: int) -> Iterator[Tiles]:
+    """Regroup rows of tiles into batches of `batch`."""
+    tiles = chain.from_iterable(rows)
+    while chunk := list(islice(tiles, batch)):
+        yield np.stack(chunk)

@@ -1,0 +1,1 @@
+"""The tokenizer that ships with the package."""

@@ -1,0 +1,1 @@
+"""FlexTok: ordered tokens and a rectified-flow decoder."""

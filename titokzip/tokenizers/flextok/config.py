@@ -1,0 +1,104 @@
+"""The architecture of FlexTok, and its config.json; no torch."""
+
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final
+
+from titokzip.errors import ModelError
+from titokzip.tokenizers.config import ViTConfig, lookup, subtable
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """The shape of a convolutional VAE; the defaults are those of FlexTok's 16 channels."""
+
+    channels: int = 16  # C, of a latent cell
+    widths: tuple[int, ...] = (128, 256, 512, 512)  # per level, finest first
+    depth: int = 2  # residual blocks per level, one more in the decoder
+    groups: int = 32  # of the group norms
+
+    @property
+    def scale(self) -> int:
+        """Pixels along each side of a latent cell."""
+        return 1 << (len(self.widths) - 1)
+
+
+C16: Final = AutoencoderConfig()
+
+
+@dataclass(frozen=True)
+class FlexTokConfig:
+    """One architecture; the defaults are those of all released ones."""
+
+    family: ClassVar[str] = "flextok"
+    needs_config_json: ClassVar[bool] = True  # the weights alone do not determine it
+
+    encoder: ViTConfig
+    decoder: ViTConfig
+    length: int = 256  # L, tokens per tile
+    size: int = 256  # S, side of a tile in pixels
+    patch: int = 2  # latent cells along each side of a patch
+    levels: tuple[int, ...] = (8, 8, 8, 5, 5, 5)  # of the FSQ
+    autoencoder: AutoencoderConfig = C16
+    # The weights do not determine these two: likely values, until `check_config` reads them.
+    scaling: float = 0.18215  # of the VAE's latents, to about unit variance
+    max_timestep: float = 1.0  # the time that is embedded as 1000
+
+    def __post_init__(self) -> None:
+        if self.size % (self.patch * self.autoencoder.scale):
+            raise ValueError(f"a side of {self.size} is not whole patches of {self.patch} cells")
+
+    @property
+    def vocabulary(self) -> int:
+        """K, values of a token."""
+        return math.prod(self.levels)
+
+    @property
+    def cells(self) -> int:
+        """Latent cells along each side of a tile."""
+        return self.size // self.autoencoder.scale
+
+
+# What neither the weights nor FlexTokConfig determine, and this implementation assumes.
+_ASSUMED: Final[dict[str, Any]] = {
+    "encoder.module_dict.enc_seq_packer.mask_mode": "causal_last",
+    "encoder.module_dict.enc_transformer.qk_norm": True,
+    "decoder.module_dict.dec_latent_dropout.replace_with_single_token": False,
+    "decoder.module_dict.dec_seq_packer.mask_mode": "full",
+    "decoder.module_dict.dec_transformer.qk_norm": True,
+}
+
+
+def check_config(wanted: FlexTokConfig, config: Mapping[str, Any] | None) -> FlexTokConfig:
+    """Complete the architecture of a release with what only its config.json says.
+
+    The file also names classes to instantiate; they are never looked up.
+
+    Raises:
+        ModelError: it is missing, lacks a number, or describes another architecture.
+    """
+    if config is None:
+        raise ModelError("the config.json beside its weights is needed: give their folder")
+    for path, assumed in _ASSUMED.items():
+        found = lookup(config, path)
+        if found not in (None, assumed):
+            raise ModelError(f"{path} is {found!r}, not {assumed!r}")
+    levels = subtable(config, "regularizer").get("levels")
+    if levels != list(wanted.levels):
+        raise ModelError(f"regularizer.levels is {levels!r}, not {list(wanted.levels)}")
+    time = subtable(config, "decoder", "module_dict", "dec_time_embedder")
+    return replace(
+        wanted,
+        scaling=_number(subtable(config, "vae"), "scaling_factor"),
+        # The official code's default.
+        max_timestep=_number(time, "max_timestep", absent=1000.0),
+    )
+
+
+def _number(table: Mapping[str, Any], key: str, absent: float | None = None) -> float:
+    value: Any = table.get(key, absent)
+    if type(value) not in (int, float) or not 0 < value <= sys.float_info.max:
+        raise ModelError(f"{key} is {value!r}, not a positive number")
+    return float(value)

@@ -1,0 +1,1 @@
+"""TiTok, TA-TiTok and One-D-Piece."""
