@@ -61,7 +61,7 @@ class LinearEnd(nn.Module):
 def new_titok(config: TiTokConfig, levels: tuple[int, ...]) -> TiTok:
     """Make a TiTok that paints grey, with a table of codes or, given their levels, FSQ digits."""
     titok = TiTok(config)
-    nn.init.constant_(titok.painter.bias, 0.5)  # so that first steps need not brighten all
+    nn.init.constant_(titok.pixel_decoder.bias, 0.5)  # so that first steps need not brighten all
     if levels:
         del titok.quantizer
         titok.quantizer = FSQ(levels)
