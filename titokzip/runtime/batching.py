@@ -1,14 +1,13 @@
 """How many tiles go through the networks at once, and how tiles of many images fill a batch."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import TypeVar
 
 import numpy as np
 import torch
 
-from titokzip.tiling import Grid
-from titokzip.tiling.lapped import Tiles
+from titokzip.tiling import Tiles
 from titokzip.tokenizers.protocol import Tokenizer
 
 DEFAULT_BATCH = 16  # tiles, on a CPU
@@ -26,20 +25,24 @@ def batch_size(tokenizer: Tokenizer, device: str) -> int:
     return max(1, min(fitting, LARGEST_BATCH))
 
 
-def group_images(many: Iterable[tuple[T, Grid]], batch: int) -> Iterator[list[tuple[T, Grid]]]:
-    """Gather pictures until their tiles fill a batch."""
-    group: list[tuple[T, Grid]] = []
+def group_images(
+    many: Iterable[T], batch: int, tiles: Callable[[T], int]
+) -> Iterator[list[T]]:
+    """Gather images, each of `tiles(image)` tiles, until they fill a batch."""
+    group: list[T] = []
+    total = 0
     for one in many:
         group.append(one)
-        if sum(grid.tiles for _, grid in group) >= batch:
+        total += tiles(one)
+        if total >= batch:
             yield group
-            group = []
+            group, total = [], 0
     if group:
         yield group
 
 
 def rebatch(rows: Iterable[Tiles], batch: int) -> Iterator[Tiles]:
-    """Regroup rows of tiles into batches of `batch`."""
+    """Regroup rows of tiles [n, S, S, 3] into batches."""
     tiles = chain.from_iterable(rows)
     while chunk := list(islice(tiles, batch)):
         yield np.stack(chunk)

@@ -1,7 +1,8 @@
-"""Features of tiles to rows of painted tiles, with no seam where the pixel end is convolutional.
+"""Features of tiles to pixels, without seams where the pixel decoder is convolutional.
 
-A pixel end that reaches over the border of a tile is run over rows of tiles laid side by side,
-with `halo` cells of the rows above and below. Three rows of features are held at a time.
+A pixel decoder whose receptive field crosses the border of a tile runs over rows of tiles laid side
+by side, with a halo of features from the rows above and below. Three rows of features are held at a
+time.
 """
 
 from collections.abc import Iterator
@@ -10,20 +11,20 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from titokzip.tiling.lapped import Tiles
+from titokzip.tiling import Tiles
 from titokzip.tokenizers.protocol import Tokenizer
 
-_WIDEST = 8  # tiles painted in one piece: bounds the memory that a wide picture takes
+_WIDEST = 8  # tiles decoded at once: bounds the memory that a wide image takes
 
 
 @torch.inference_mode()
-def mosaic(tokenizer: Tokenizer, features: Iterator[Tensor], columns: int) -> Iterator[Tiles]:
-    """Paint features [C, h, h] of one tile after the other; rows of tiles [columns, S, S, 3]."""
+def decode_rows(tokenizer: Tokenizer, features: Iterator[Tensor], columns: int) -> Iterator[Tiles]:
+    """Decode features [C, h, h], tile by tile, to rows of tiles [columns, S, S, 3] in 0..1."""
     above: Tensor | None = None
     row = _next_row(features, columns)
     while row is not None:
         below = _next_row(features, columns)
-        yield _painted(tokenizer, above, row, below, columns)
+        yield _decode_row(tokenizer, above, row, below, columns)
         above, row = row, below
 
 
@@ -32,7 +33,7 @@ def _next_row(features: Iterator[Tensor], columns: int) -> Tensor | None:
     return torch.cat(tiles, dim=2) if tiles else None  # [C, h, columns * h]
 
 
-def _painted(
+def _decode_row(
     tokenizer: Tokenizer, above: Tensor | None, row: Tensor, below: Tensor | None, columns: int
 ) -> Tiles:
     halo, cells = tokenizer.halo, row.shape[1]
@@ -54,5 +55,5 @@ def _painted(
         pixels = pixels[:, : cells * scale, : (stop - start) * scale]
         pixels = pixels.float().cpu()
         tiles.append(pixels.view(3, pixels.shape[1], -1, tokenizer.size))  # [3, S, n, S]
-    painted: Tiles = torch.cat(tiles, dim=2).permute(2, 1, 3, 0).contiguous().numpy()
-    return painted
+    decoded: Tiles = torch.cat(tiles, dim=2).permute(2, 1, 3, 0).contiguous().numpy()
+    return decoded

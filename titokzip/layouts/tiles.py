@@ -1,0 +1,175 @@
+"""Images as grids of square tiles, for the released tokenizers.
+
+    image -> grid of tiles [N, S, S, 3] -> tokens [N, L] -> packed layers
+
+Tiles of all images at hand go through the networks in batches; memory grows with the batch.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain, groupby, islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from titokzip import entropy, rate_control, zoo
+from titokzip.bitstream.container import Contents
+from titokzip.bitstream.header import FINGERPRINT_BYTES, Header, TileLayout
+from titokzip.entropy import Tokens
+from titokzip.errors import FormatError, ImageError, PixelLimitError, TitokzipError
+from titokzip.images import InputImage
+from titokzip.layouts.protocol import Encoded, Size
+from titokzip.rate_control import Rate, TileTokens
+from titokzip.runtime.batching import batch_size, group_images, rebatch
+from titokzip.runtime.compilation import compile_tokenizer
+from titokzip.runtime.device import choose
+from titokzip.runtime.precision import resolve
+from titokzip.runtime.tiled_decoding import decode_rows
+from titokzip.tiling import Grid, Tiles, join, resample, split
+from titokzip.tokenizers.protocol import Tokenizer
+
+_Tokenized = tuple[Contents, Size | None, Tokens]
+
+
+class Tiled:
+    """The `Layout` of tile tokenizers."""
+
+    def __init__(
+        self,
+        fingerprint: bytes,
+        tokenizer: Tokenizer,
+        device: str,
+        batch: int,
+        truncate: bool = False,
+    ) -> None:
+        self.fingerprint, self.tokenizer = fingerprint, tokenizer
+        self.device, self.batch, self.truncate = device, batch, truncate
+        self.about = TileTokens(tokenizer.length, tokenizer.vocabulary, tokenizer.prefix_decodable)
+
+    def encode(self, images: Iterable[InputImage], rate: Rate) -> Iterator[Encoded | TitokzipError]:
+        """Encode images in order, their tiles batched together."""
+        planned = (self._planned(image, rate) for image in images)
+        for group in group_images(planned, self.batch, tiles=lambda one: _grid_tiles(one[1])):
+            good = [(image, plan) for image, plan in group if isinstance(plan, Header)]
+            tokens = self.tokenize(chain.from_iterable(self._cut(*one) for one in good))
+            parts = iter(np.split(tokens, np.cumsum([_layout(plan).grid.tiles for _, plan in good])))
+            for _, plan in group:
+                yield self._encoded(plan, next(parts)) if isinstance(plan, Header) else plan
+
+    def decode(
+        self, files: Iterable[tuple[Contents, Size | None]]
+    ) -> Iterator[Image.Image | TitokzipError]:
+        """Decode files in order, their tiles batched together."""
+        tokenized = (self._tokenized(*one) for one in files)
+        for group in group_images(tokenized, self.batch, tiles=_tiles_of):
+            good = [one for one in group if not isinstance(one, TitokzipError)]
+            features = self._features(chain.from_iterable(tokens for _, _, tokens in good))
+            for one in group:
+                yield one if isinstance(one, TitokzipError) else self._image(*one[:2], features)
+
+    def tokens(self, contents: Contents) -> NDArray[np.int32]:
+        """Decode the tokens int32 [N, k] of the intact layers."""
+        layout = _layout(contents.header)
+        if layout.tokens > self.tokenizer.length:
+            raise FormatError(f"damaged: {layout.tokens} tokens per tile are more than the model has")
+        boundaries = layout.boundaries(contents.header.layers)
+        tokens = entropy.unpack(
+            contents.payloads, layout.grid.tiles, boundaries, self.tokenizer.vocabulary
+        )
+        if not self.tokenizer.prefix_decodable and tokens.shape[1] < self.tokenizer.length:
+            raise FormatError("damaged: this model needs all tokens of a tile")
+        return tokens
+
+    def tokenize(self, rows: Iterable[Tiles]) -> Tokens:
+        """Tokenize rows of tiles, each [n, S, S, 3] in 0..1; int32 [N, L]."""
+        tokens = [np.empty((0, self.tokenizer.length), np.int32)]
+        for batch in rebatch(rows, self.batch):
+            pixels = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2)
+            tokens.append(self.tokenizer.encode(pixels).cpu().numpy())
+        return np.concatenate(tokens)
+
+    def _planned(
+        self, image: InputImage, rate: Rate
+    ) -> tuple[InputImage, Header | TitokzipError]:
+        try:
+            if image.alpha is not None:
+                raise ImageError("it is transparent, and this model has no alpha channel")
+            size, grey = image.image.size, image.grey
+            unplanned = Header(self.fingerprint, *size, TileLayout(Grid(1, 1), 1), grey)
+            return image, rate_control.plan_tiles(rate, unplanned, self.about)
+        except TitokzipError as error:
+            return image, error
+
+    def _cut(self, image: InputImage, plan: Header) -> Iterator[Tiles]:
+        grid, size = _layout(plan).grid, self.tokenizer.size
+        resampled = resample(image.image, grid.columns * size, grid.rows * size)
+        return split(np.asarray(resampled), size)
+
+    def _encoded(self, plan: Header, tokens: Tokens) -> Encoded:
+        layout = _layout(plan)
+        kept = tokens[:, : layout.tokens]
+        boundaries = layout.boundaries(plan.layers)
+        return Encoded(plan, entropy.pack(kept, boundaries, self.tokenizer.vocabulary), kept)
+
+    def _tokenized(self, contents: Contents, size: Size | None) -> _Tokenized | TitokzipError:
+        try:
+            pixels = _layout(contents.header).grid.tiles * self.tokenizer.size**2
+            if pixels > contents.max_pixels:
+                raise PixelLimitError(
+                    f"its grid of {pixels:,} pixels is more than the limit of"
+                    f" {contents.max_pixels:,}"
+                )
+            return contents, size, self.tokens(contents)
+        except TitokzipError as error:
+            return error
+
+    @torch.inference_mode()
+    def _features(self, rows: Iterable[NDArray[np.int32]]) -> Iterator[torch.Tensor]:
+        """Decode tokens to features [C, h, h], in batches of tiles with as many tokens."""
+        for _, run in groupby(rows, key=len):
+            while chunk := list(islice(run, self.batch)):
+                tokens = torch.from_numpy(np.stack(chunk)).to(self.device)
+                yield from self.tokenizer.decode_features(tokens)
+
+    def _image(
+        self, contents: Contents, size: Size | None, features: Iterator[torch.Tensor]
+    ) -> Image.Image:
+        grid = _layout(contents.header).grid
+        rows = decode_rows(self.tokenizer, islice(features, grid.tiles), grid.columns)
+        image = Image.fromarray(join(rows, grid, self.tokenizer.size, self.truncate))
+        if size is not None:
+            image = resample(image, *size)
+        return image.convert("L") if contents.header.grey else image
+
+
+def load_tiles(
+    manifest: zoo.Manifest,
+    device: str = "auto",
+    batch: int | None = None,
+    precision: str = "auto",
+    compiled: bool = False,
+    truncate: bool = False,
+) -> Tiled:
+    """Load a released tokenizer; see `titokzip.loading.load`."""
+    device = choose(device)
+    tokenizer = zoo.load(manifest, device)
+    tokenizer.set_decoder_dtype(resolve(precision, device))
+    if compiled:
+        compile_tokenizer(tokenizer)
+    fingerprint = manifest.fingerprint[:FINGERPRINT_BYTES]
+    return Tiled(fingerprint, tokenizer, device, batch or batch_size(tokenizer, device), truncate)
+
+
+def _layout(header: Header) -> TileLayout:
+    if not isinstance(header.layout, TileLayout):
+        raise FormatError("damaged: this model's files hold tiles")
+    return header.layout
+
+
+def _grid_tiles(plan: Header | TitokzipError) -> int:
+    return _layout(plan).grid.tiles if isinstance(plan, Header) else 0
+
+
+def _tiles_of(one: _Tokenized | TitokzipError) -> int:
+    return 0 if isinstance(one, TitokzipError) else len(one[2])
