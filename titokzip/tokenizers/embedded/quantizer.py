@@ -1,0 +1,152 @@
+"""Coefficients to integers, optimised for rate and distortion against the context model."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from titokzip.entropy import symbols
+from titokzip.transform.bands import Band, is_chroma
+from titokzip.entropy.coder import code_bands
+from titokzip.entropy.context_model import ContextModel
+from titokzip.entropy.neighbours import PHASES
+from titokzip.entropy.range_coder import PRECISION
+from titokzip.entropy.symbols import LARGEST, Logits, Tables, Values
+from titokzip.transform.pyramid import Coefficients, Integers
+
+CHROMA = 0.85  # of the luma step
+LAMBDA = 0.14  # squared steps that a bit is worth
+_OFFSETS = np.array([0, 0.04, 0.02], np.float32)  # steps added to magnitudes 0, 1 and above
+_SMALL = 0.62  # steps; a band of smaller coefficients is empty
+
+
+def step_size(index: int) -> float:
+    """Give the luma step of an index, 0 to 255: 24 an octave."""
+    return float(0.4 * 2 ** (index / 24))
+
+
+def plane_steps(index: int, planes: int) -> NDArray[np.float32]:
+    """Give the steps of C planes."""
+    factors = [CHROMA if is_chroma(plane, planes) else 1.0 for plane in range(planes)]
+    return np.array(factors, np.float32) * np.float32(step_size(index))
+
+
+class Costs:
+    """Bits of integers under logits of the context model."""
+
+    def __init__(self, tables: Tables) -> None:
+        odds = tables.probabilities / 2.0**PRECISION
+        self.yes, self.no = -np.log2(odds), -np.log2(1 - odds)  # [4, 384]
+        self.yes, self.no = self.yes.astype(np.float32), self.no.astype(np.float32)
+        sizes = PRECISION - np.log2(tables.sizes + 1) + np.arange(symbols.SIZE_CLASSES) // 2
+        self.sizes = sizes.astype(np.float32)
+
+    def of(self, magnitudes: Values, logits: Logits) -> NDArray[np.float32]:
+        """Give the bits [n] of magnitudes [n] and their signs."""
+        first, second, third = logits[:3]
+        bits = np.where(magnitudes > 0, self.yes[0].take(first) + 1, self.no[0].take(first))
+        above = np.flatnonzero(magnitudes > 0)
+        if above.size:
+            one, two = magnitudes[above] > 1, magnitudes[above] > 2
+            second, third = second[above], third[above]
+            more = np.where(one, self.yes[1].take(second), self.no[1].take(second))
+            more += one * np.where(two, self.yes[2].take(third), self.no[2].take(third))
+            bits[above] += more
+            large = above[two]
+            if large.size:
+                classes = symbols.size_class(magnitudes[large] - 1)
+                bits[large] += self.sizes[logits[3, large] >> 3, classes]
+        found: NDArray[np.float32] = bits
+        return found
+
+    def flag(self, coded: bool, logit: int) -> float:
+        """Give the bits of the flag of a band."""
+        return float((self.yes if coded else self.no)[3, logit])
+
+
+class Quantizer:
+    """A source of integers: the cheapest of a few candidates, group by group."""
+
+    def __init__(
+        self, coefficients: Coefficients, step: int, model: ContextModel, weight: float = LAMBDA
+    ) -> None:
+        self.coefficients, self.weight = coefficients, weight
+        self.steps = plane_steps(step, coefficients.blocks.shape[0])
+        self.costs = Costs(model.tables)
+        self.bits = 0.0
+
+    def is_empty(self, band: Band, logit: int) -> bool:
+        self._scaled = band.of(self.coefficients) * (1 / self.steps[band.plane])
+        self._logit, self._bits, self._gain = logit, 0.0, 0.0
+        if band.level == 0 or np.abs(self._scaled).max() >= _SMALL:
+            return False
+        self.bits += self.costs.flag(False, logit)
+        return True
+
+    def values(self, band: Band, phase: int, logits: Logits) -> Values:
+        row, column = PHASES[phase]
+        scaled = self._scaled[row::2, column::2].ravel()
+        sizes = np.abs(scaled)
+        upper = np.minimum(sizes + np.float32(0.5), LARGEST).astype(np.int32)
+        chosen = np.zeros_like(upper)
+        bits = self.costs.of(chosen, logits)
+        errors = sizes * sizes
+        best = errors + self.weight * bits
+        least = best
+        at = np.flatnonzero(upper)
+        if at.size:
+            self._choose(at, sizes, upper, logits, chosen, bits, best)
+            rest = sizes[at] - chosen[at]
+            self._gain += float((errors[at] - rest * rest).sum())
+        self._bits += float(bits.sum())
+        return np.where(scaled < 0, -chosen, chosen)
+
+    def _choose(self, at, sizes, upper, logits, chosen, bits, best):  # type: ignore
+        """Try the nearest integer and the one below it where that is not zero."""
+        for lower in (0, 1):
+            tried = upper[at] - lower
+            spent = self.costs.of(tried, logits[:, at])
+            rest = sizes[at] - tried
+            total = rest * rest + self.weight * spent
+            better = total < best[at]
+            where = at[better]
+            chosen[where], bits[where], best[where] = tried[better], spent[better], total[better]
+
+    def keep(self, band: Band, values: Values) -> bool:
+        if band.level == 0:
+            self.bits += self._bits
+            return True
+        coded = self.costs.flag(True, self._logit)
+        empty = self.costs.flag(False, self._logit)
+        if not values.any() or self._gain < self.weight * (self._bits + coded - empty):
+            self.bits += empty
+            return False
+        self.bits += self._bits + coded
+        return True
+
+
+def dequantize(integers: Integers, step: int) -> Coefficients:
+    """Reconstruct coefficients: the inverse of `quantize`, but for what it lost."""
+    steps = plane_steps(step, len(integers.blocks))
+
+    def reconstruct(values: NDArray[np.int32]) -> NDArray[np.float32]:
+        sizes = np.abs(values)
+        offsets = _OFFSETS.take(np.minimum(sizes, 2))
+        shape = (-1,) + (1,) * (values.ndim - 1)
+        found: NDArray[np.float32] = np.sign(values) * (sizes + offsets) * steps.reshape(shape)
+        return found.astype(np.float32)
+
+    low = integers.means[0][0] * steps[:, None, None]
+    details = [[reconstruct(values) for values in level] for level in integers.means[1:]]
+    return Coefficients([[low], *details], reconstruct(integers.blocks))
+
+
+def quantize(
+    coefficients: Coefficients, step: int, model: ContextModel, weight: float = LAMBDA
+) -> tuple[Integers, float]:
+    """Quantise coefficients; also gives the bits that they take."""
+    shape = coefficients.blocks.shape
+    integers = Integers.zeros(shape[0], *shape[-2:])
+    quantizer = Quantizer(coefficients, step, model, weight)
+    code_bands(integers, step, model, quantizer)
+    return integers, quantizer.bits
