@@ -59,15 +59,15 @@ def main() -> None:
 def recorded() -> dict:
     theirs = official(flextoks.TINY)
     theirs.load_state_dict(flextoks.weights(), strict=True)
-    pixels, noise = flextoks.pictures(4), flextoks.noise(2)
+    pixels, noise = flextoks.images(4), flextoks.noise(2)
     tokens = torch.cat(theirs.tokenize(2 * pixels - 1))
-    told = encoded(theirs, tokens[:2, :5])
-    cells = sampled(theirs, told, noise, 3)
-    painted = theirs.vae.vae.decode(cells / theirs.vae.scaling_factor).sample / 2 + 0.5
+    message = encoded(theirs, tokens[:2, :5])
+    cells = sampled(theirs, message, noise, 3)
+    decoded = theirs.vae.vae.decode(cells / theirs.vae.scaling_factor).sample / 2 + 0.5
     return {
         "tokens": tokens.tolist(),
         "cells": [round(v, 5) for v in cells[1, :, 3, ::3].flatten().tolist()],
-        "pixels": [round(v, 5) for v in painted[1, :, 34, 7::31].flatten().tolist()],
+        "pixels": [round(v, 5) for v in decoded[1, :, 34, 7::31].flatten().tolist()],
     }
 
 
@@ -83,7 +83,7 @@ def compared(args: argparse.Namespace) -> Iterator[dict]:
         ours.set_decoder_dtype(torch.bfloat16)
     yield {"config": asdict(config), "weights": sum(p.numel() for p in ours.parameters())}
     yield from tokenized(args, theirs, ours)
-    yield from painted(args, theirs, ours)
+    yield from decoded(args, theirs, ours)
 
 
 def tokenized(
@@ -101,10 +101,10 @@ def tokenized(
     yield {"photos": args.count, "tokens that differ": wrong, "different tokens": len(values)}
 
 
-def painted(
+def decoded(
     args: argparse.Namespace, theirs: torch.nn.Module, ours: torch.nn.Module
 ) -> Iterator[dict]:
-    side = ours.config.cells
+    side = ours.config.side
     shape = (1, ours.config.autoencoder.channels, side, side)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(2))
     tokens = ours.encode(next(photos(args.photos, 1)))
@@ -112,10 +112,10 @@ def painted(
     moment = ours.decoder.moments(time_, ours.config.max_timestep)[0]
     now = {"vae_latents_noised": [noise], "timesteps": time_}
     for kept in (256, 32, 1, 100)[: args.sampled]:
-        told = encoded(theirs, tokens[:, :kept])
+        message = encoded(theirs, tokens[:, :kept])
         known = ours.decoder.known(ours.quantizer.lookup(tokens[:, :kept]))
-        for name, registers, extra in (("told", known, {}), ("untold", null, {DROP: [True]})):
-            expected, official_seconds = timed(theirs.decoder, copied(told) | now | extra)
+        for name, registers, extra in (("message", known, {}), ("untold", null, {DROP: [True]})):
+            expected, official_seconds = timed(theirs.decoder, copied(message) | now | extra)
             got, own_seconds = timed(ours.decoder, noise, registers, moment)
             yield difference(
                 f"velocity, {name}, {kept} tokens",
@@ -125,7 +125,7 @@ def painted(
                 own_seconds,
             )
         ours.steps = args.steps
-        expected, official_seconds = timed(sampled, theirs, told, noise, args.steps)
+        expected, official_seconds = timed(sampled, theirs, message, noise, args.steps)
         cells, own_seconds = timed(ours.sample, tokens[:, :kept], noise)
         yield difference(
             f"cells, {kept} tokens, {args.steps} steps",
@@ -136,7 +136,7 @@ def painted(
         )
         scaled = cells / theirs.vae.scaling_factor
         expected, official_seconds = timed(theirs.vae.vae.decode, scaled)
-        pixels, own_seconds = timed(ours.paint, cells)
+        pixels, own_seconds = timed(ours.decode, cells)
         yield difference(
             f"pixels, {kept} tokens",
             pixels,
@@ -200,8 +200,10 @@ def encoded(theirs: torch.nn.Module, tokens: torch.Tensor) -> dict:
     return theirs._prepare_data_dict_for_detokenization(list(tokens.long().split(1)))
 
 
-def sampled(theirs: torch.nn.Module, told: dict, noise: torch.Tensor, steps: int) -> torch.Tensor:
-    entries = {**copied(told), "noise": list(noise.split(1))}
+def sampled(
+    theirs: torch.nn.Module, message: dict, noise: torch.Tensor, steps: int
+) -> torch.Tensor:
+    entries = {**copied(message), "noise": list(noise.split(1))}
     side = noise.shape[-1]
     done = theirs.pipeline(
         entries,

@@ -47,7 +47,7 @@ def official(config: FlexTokConfig) -> torch.nn.Module:
     from flextok.vae_wrapper import VAE_BASE_CFG, StableDiffusionVAE
 
     vae = config.autoencoder
-    grid, patches = config.cells // config.patch, [config.patch, config.patch]
+    grid, patches = config.side // config.patch, [config.patch, config.patch]
     e, d, n = config.encoder.width, config.decoder.width, len(config.levels)
 
     def packer(side: str, **options):
@@ -109,7 +109,7 @@ def official(config: FlexTokConfig) -> torch.nn.Module:
         "dec_registers_posemb_module": PositionalEmbeddingAdder(
             "dec_registers", "dec_registers", d, [config.length], "learnable_sum"
         ),
-        "dec_nested_dropout": MaskedNestedDropout("dec_registers", d, KEEP),
+        "dec_prefix_decodable_dropout": MaskedNestedDropout("dec_registers", d, KEEP),
         "dec_latent_dropout": LearnedNullCond("dec_registers", d, DROP),
         "dec_noise_channels_to_last": PerSampleOp(
             "vae_latents_noised", "noised_bhwc", per_sample_op=channels_first_to_last

@@ -33,7 +33,7 @@ def test_embedded_models_are_listed():
         "here": True,
         "fingerprint": manifest.fingerprint.hex()[:8],
         "tokens": 256,
-        "tile_bytes": 480,
+        "size_note": manifest.size_note,
         "rfid": None,
         "parameters": zoo.parameters(manifest),
         "bytes": manifest.path.stat().st_size,
@@ -52,7 +52,7 @@ def test_released_models_are_listed_before_they_are_here():
         "here": False,
         "fingerprint": None,
         "tokens": 32,
-        "tile_bytes": 48,
+        "size_note": "48 a tile",
         "rfid": 2.21,
         "parameters": 641_054_735,
         "bytes": None,
@@ -63,13 +63,22 @@ def test_released_models_are_listed_before_they_are_here():
     lines = run("models", "list").stdout.splitlines()
     assert {line.split()[0] for line in lines[1:]} >= {"xs", *zoo.RELEASES}
     (line,) = [line for line in lines if line.startswith("titok-l32 ")]
-    assert line.split() == ["titok-l32", "no", "32", "48", "2.21", "641.1", "M", "Apache-2.0"]
+    assert line.split() == [
+        "titok-l32",
+        "no",
+        "32",
+        "48",
+        "a",
+        "tile",
+        "2.21",
+        *["641.1", "M", "Apache-2.0"],
+    ]
 
 
 def test_released_models_are_listed_once_here(tiny):
     row = listed("tiny-6")
     assert (row["here"], row["path"]) == (True, str(tiny.path))
-    assert (row["rfid"], row["tile_bytes"], row["bytes"]) == (9.5, 5, tiny.size)
+    assert (row["rfid"], row["size_note"], row["bytes"]) == (9.5, "5 a tile", tiny.size)
 
 
 def test_a_model_that_lacks_a_part_is_listed_as_damaged(tmp_path, monkeypatch):
@@ -176,7 +185,7 @@ def golden(tmp_path, monkeypatch):
 def test_printed_tokens_are_compared(tiny, golden, monkeypatch, wrong, code):
     path, record = golden
     tokens = [token ^ (i < wrong) for i, token in enumerate(record.tokens)]
-    changed = Golden(record.picture, record.sha256, tuple(tokens), record.tolerance)
+    changed = Golden(record.image, record.sha256, tuple(tokens), record.tolerance)
     monkeypatch.setattr(zoo, "GOLDEN", {"tiny-6": changed})
     told = run("models", "verify", "tiny-6", "--image", path, code=code)
     assert f"{6 - wrong} of 6 tokens are those its authors printed" in told.output

@@ -1,4 +1,4 @@
-"""Large models in parts, and several painters of the same tokens."""
+"""Large models in parts, and several models of the same tokens."""
 
 import filecmp
 import itertools
@@ -107,21 +107,21 @@ def test_saving_again_leaves_nothing_of_the_old_parts(parts, model, prior, monke
     assert set(tmp_path.iterdir()) == {tmp_path / "tiny-2.safetensors", *manifest.weights}
 
 
-def test_two_painters_of_the_same_tokens(model, prior, saved, tmp_path, monkeypatch):
+def test_two_models_of_the_same_tokens(model, prior, saved, tmp_path, monkeypatch):
     other = tiny.spectral()
     for key, parameter in other.named_parameters():
         parameter += 0.05 * key.startswith("painter")
     monkeypatch.setenv("TITOKZIP_MODELS", str(tmp_path))
-    names = ["a-vivid", "b-plain"]
+    names = ["a-perceptual", "b-plain"]
     plain = zoo.save(tmp_path / "b.safetensors", "b-plain", model, prior, "none")
-    vivid = zoo.save(tmp_path / "a.safetensors", "a-vivid", other, prior, "none")
-    assert plain.fingerprint == vivid.fingerprint
+    perceptual = zoo.save(tmp_path / "a.safetensors", "a-perceptual", other, prior, "none")
+    assert plain.fingerprint == perceptual.fingerprint
     assert [manifest.name for manifest in zoo.manifests()][:2] == names
     for name in names:
         monkeypatch.setattr(store, "DEFAULT", name)
         assert zoo.find_fingerprint(plain.fingerprint[:4]).name == name
     monkeypatch.setattr(store, "DEFAULT", "xs")
-    assert zoo.find_fingerprint(plain.fingerprint[:4]) == vivid  # the first that is found
+    assert zoo.find_fingerprint(plain.fingerprint[:4]) == perceptual  # the first that is found
     data = Codec.load("b-plain", "cpu").compress(photo(60, 40))
-    pictures = [Codec.load(name, "cpu").decompress(data) for name in names]
-    assert pictures[0].tobytes() != pictures[1].tobytes()
+    images = [Codec.load(name, "cpu").decompress(data) for name in names]
+    assert images[0].tobytes() != images[1].tobytes()

@@ -115,18 +115,20 @@ def test_better_networks_keep_the_fingerprint(model, prior, saved, tmp_path, par
     assert Codec(zoo.load(manifest)).decompress(old).size == (60, 40)
 
 
-def test_two_painters_read_the_same_tokens(model, prior, saved, tmp_path):
+def test_two_models_read_the_same_tokens(model, prior, saved, tmp_path):
     textured = tiny.spectral(texture=4)
     textured.load_state_dict(model.state_dict(), strict=False)
-    manifest = zoo.save(tmp_path / "vivid.safetensors", "vivid", textured, prior, "none")
+    manifest = zoo.save(tmp_path / "perceptual.safetensors", "perceptual", textured, prior, "none")
     assert manifest.fingerprint == saved.fingerprint
     data = Codec.of(saved, "cpu").compress(photo(60, 40))
     assert data == Codec.of(manifest, "cpu").compress(photo(60, 40))
-    plain, vivid = (
+    plain, perceptual = (
         Codec.of(each, "cpu", precision="auto").decompress(data) for each in (saved, manifest)
     )
-    assert plain.tobytes() != vivid.tobytes()
-    assert decompress(data, model=str(manifest.path), device="cpu").tobytes() == vivid.tobytes()
+    assert plain.tobytes() != perceptual.tobytes()
+    assert (
+        decompress(data, model=str(manifest.path), device="cpu").tobytes() == perceptual.tobytes()
+    )
 
 
 @pytest.mark.parametrize("name", ["basis", "colour", "mean", "step", "gain", "plane", "places"])
@@ -163,11 +165,11 @@ def test_every_flipped_bit_of_a_tensor_is_found(copy):
         data[place] ^= 1 << place % 8
 
 
-def test_flipped_bits_of_the_card_are_no_crash(copy):
+def test_flipped_bits_of_the_manifest_are_no_crash(copy):
     data = bytearray(copy.read_bytes())
     stop = data.index(b"}}") + 2
     found = []
-    for place in [*range(0, 8), *range(8, stop, 3)]:
+    for place in [*range(0, 8), *range(8, stop, 13)]:
         data[place] ^= 1 << place % 8
         copy.write_bytes(data)
         try:
@@ -175,7 +177,7 @@ def test_flipped_bits_of_the_card_are_no_crash(copy):
         except ModelError as error:
             found.append(str(error))
         data[place] ^= 1 << place % 8
-    assert len(found) > 100
+    assert len(found) > 30
     assert all(str(copy) in line for line in found)
 
 
@@ -195,7 +197,7 @@ def test_what_is_no_model_is_refused(copy, tmp_path):
 
 
 @pytest.mark.parametrize("key", ["name", "kind", "fingerprint", "digest", "config", "licence"])
-def test_a_card_that_lacks_a_line_is_refused(copy, key):
+def test_a_manifest_that_lacks_a_line_is_refused(copy, key):
     assert "manifest is damaged" in refused(edited(copy, {key: None}))
 
 
@@ -204,7 +206,7 @@ def test_a_card_that_lacks_a_line_is_refused(copy, key):
     [{"fingerprint": "no hex"}, {"config": "{"}, {"digest": "00" * 32}, {"fingerprint": "00" * 32}],
     ids=str,
 )
-def test_a_wrong_card_is_refused(copy, change):
+def test_a_wrong_manifest_is_refused(copy, change):
     assert "damaged" in refused(edited(copy, change))
 
 
