@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -202,6 +203,17 @@ def test_removed_after_the_cache_is_gone(hub, tmp_path):
     shutil.rmtree(tmp_path / "hub")
     zoo.remove(manifest)
     assert files(tmp_path / "models") == []
+
+
+def test_weights_elsewhere_take_nothing_out_of_the_cache(hub, tmp_path):
+    """A manifest may name any revision; only that of its own weights is deleted."""
+    manifest = zoo.pull(TINY)
+    fields = json.loads(manifest.path.read_text())
+    copy = shutil.copy(manifest.weights[0], tmp_path / "copy.safetensors")
+    manifest.path.write_text(json.dumps(fields | {"weights": str(copy)}))
+    zoo.remove(zoo.find("tiny-6"))
+    assert manifest.weights[0].exists()
+    assert copy.exists()
 
 
 def test_without_the_library(hub, monkeypatch):

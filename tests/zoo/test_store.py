@@ -209,6 +209,27 @@ def test_removed_without_its_weights(folder):
         zoo.remove(zoo.find("xs"))
 
 
+def test_only_manifests_in_their_folder_are_removed(folder, tmp_path):
+    manifest = zoo.add(folder)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    copy = shutil.copy(manifest.path, outside / "tiny-6.model.json")
+    (tmp_path / "models/link").symlink_to(outside, target_is_directory=True)
+    for path in (
+        copy,
+        tmp_path / "models/../outside/tiny-6.model.json",
+        tmp_path / "models/link" / copy.name,
+    ):
+        with pytest.raises(ModelError, match="not pulled or added"):
+            zoo.remove(zoo.find(str(path)))
+        assert copy.is_file()
+    manifest.path.unlink()
+    manifest.path.symlink_to(copy)
+    zoo.remove(zoo.find("tiny-6"))  # the link, not what it leads to
+    assert copy.is_file()
+    assert not manifest.path.is_symlink()
+
+
 def test_files_find_their_model(folder, monkeypatch, tmp_path):
     manifest = zoo.add(folder)
     named = unpack(Codec.load("tiny-6", "cpu").compress(photo(40, 30))).header.model

@@ -233,7 +233,16 @@ def test_tensors_that_do_not_fit_are_refused_even_under_right_checksums(copy, ch
 
 @pytest.mark.parametrize(
     "change",
-    [{"heads": 0}, {"width": 17}, {"depth": 2}, {"wdth": 16}, {"size": 33}, {"patch": 8}],
+    [
+        {"heads": 0},
+        {"width": 17},
+        {"depth": 2},
+        {"depth": 100_000_000},
+        {"width": 1 << 40},
+        {"wdth": 16},
+        {"size": 33},
+        {"patch": 8},
+    ],
     ids=str,
 )
 def test_configs_that_do_not_fit_are_refused(copy, saved, change):

@@ -130,7 +130,7 @@ def load(manifest: Manifest, device: str) -> Model:
             tokenizer.length * prior.digits,
         ):
             raise ValueError("its tables are for other tokens")
-    except (RuntimeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
+    except (RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         reason = " ".join(str(error).split())[:200]  # torch lists every tensor, a line each
         raise ModelError(f"{manifest.path}: does not fit its own manifest ({reason})") from error
     return Model(manifest.fingerprint, tokenizer.eval().requires_grad_(False), prior)
@@ -212,7 +212,7 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="numpy") as file:
             yield file
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, TypeError, AttributeError) as error:  # types numpy has not
         part = _whole(path) != path and not path.exists()
         reason = "a part of the model is missing" if part else error
         raise ModelError(f"{path}: cannot be read as weights ({reason})") from error

@@ -38,6 +38,7 @@ _FIELDS: Final[dict[str, tuple[type, ...]]] = {
     "fingerprint": (str,),
     "revision": (str, NoneType),
 }
+_LONGEST_PATH: Final = 4096
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -77,7 +78,7 @@ def read_manifest(path: Path) -> Manifest:
         if release is None:
             raise ModelError(f"{fields['release']!r:.40} is newer than this titokzip")
         weights = Path(fields["weights"])
-        if not weights.is_absolute():
+        if not weights.is_absolute() or len(fields["weights"]) > _LONGEST_PATH:
             raise ModelError(f"the manifest is damaged (weights is {fields['weights']!r:.80})")
     return Manifest(
         name=name,
