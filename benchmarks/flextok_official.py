@@ -1,7 +1,7 @@
-"""The official FlexTok at any size, put together from its modules as the released models are.
+"""The official FlexTok at any size, assembled from its modules as the released models are.
 
-What is in config.json on the hub is not in its repository; the names and sizes here are those that
-the released weights' names and others' copies of the configuration tell.
+Its repository lacks the config.json of the hub. The names and sizes here follow from the names of
+the released tensors and from other people's copies of that file.
 """
 
 import sys
@@ -12,8 +12,8 @@ import torch
 
 from titokzip.tokenizers.flextok.config import FlexTokConfig
 
-KEEP = "eval_keep_k"  # its entry for how many tokens there are
-DROP = "eval_dropout_mask"  # and for whether to know nothing
+KEEP = "eval_keep_k"  # its entry for the number of tokens kept
+DROP = "eval_dropout_mask"  # and for dropping the condition
 
 
 def official(config: FlexTokConfig) -> torch.nn.Module:
@@ -109,7 +109,7 @@ def official(config: FlexTokConfig) -> torch.nn.Module:
         "dec_registers_posemb_module": PositionalEmbeddingAdder(
             "dec_registers", "dec_registers", d, [config.length], "learnable_sum"
         ),
-        "dec_prefix_decodable_dropout": MaskedNestedDropout("dec_registers", d, KEEP),
+        "dec_nested_dropout": MaskedNestedDropout("dec_registers", d, KEEP),
         "dec_latent_dropout": LearnedNullCond("dec_registers", d, DROP),
         "dec_noise_channels_to_last": PerSampleOp(
             "vae_latents_noised", "noised_bhwc", per_sample_op=channels_first_to_last

@@ -82,9 +82,9 @@ def test_only_devices_that_run_behind_are_waited_for(name, waited, monkeypatch):
 
 
 def test_doctor_shows_gpus_and_their_libraries(gpus):
-    told = json.loads(run("doctor", "--json").stdout)
-    assert told["devices"] == ["cpu", "cuda"]
-    assert (told["cuda"], told["cudnn"], told["driver"]) == ("13.0", "9.10.2", "570.86.15")
+    facts = json.loads(run("doctor", "--json").stdout)
+    assert facts["devices"] == ["cpu", "cuda"]
+    assert (facts["cuda"], facts["cudnn"], facts["driver"]) == ("13.0", "9.10.2", "570.86.15")
     lines = dict(line.split(maxsplit=1) for line in run("doctor").stdout.splitlines())
     assert lines["cudnn"] == "9.10.2"
     first, second = lines["gpus"].split("; ")

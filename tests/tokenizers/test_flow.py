@@ -46,8 +46,8 @@ def test_times_go_from_noise_down():
 def test_a_straight_line_is_followed_to_its_end(steps):
     visited = []
 
-    def velocity(x, moment):
-        visited.append(moment)
+    def velocity(x, step):
+        visited.append(step)
         return CONDITIONAL - UNCONDITIONAL
 
     end = integrate(velocity, CONDITIONAL, times(steps).tolist())
@@ -61,7 +61,7 @@ def test_euler_takes_the_velocity_where_it_is():
     assert end.item() == pytest.approx(0.9**10)
 
 
-def test_classifier_free_guidance_goes_on_from_untold_to_told():
+def test_classifier_free_guidance_extrapolates_past_the_condition():
     torch.testing.assert_close(classifier_free(CONDITIONAL, UNCONDITIONAL, 1.0), CONDITIONAL)
     torch.testing.assert_close(classifier_free(CONDITIONAL, UNCONDITIONAL, 0.0), UNCONDITIONAL)
     torch.testing.assert_close(
@@ -69,7 +69,7 @@ def test_classifier_free_guidance_goes_on_from_untold_to_told():
     )
 
 
-def test_projected_guidance_is_short_and_across():
+def test_projected_guidance_is_short_and_orthogonal():
     for scale in (1.0, 7.5):
         added = ProjectedGuidance()(CONDITIONAL, UNCONDITIONAL, scale) - CONDITIONAL
         torch.testing.assert_close(inner(added, CONDITIONAL), torch.zeros(2), rtol=0, atol=1e-3)
@@ -89,7 +89,7 @@ def test_projected_guidance_leaves_short_changes_their_length():
     torch.testing.assert_close(added, 2 * across, rtol=0, atol=1e-5)
 
 
-def test_projected_guidance_turns_against_its_past():
+def test_projected_guidance_has_negative_momentum():
     guidance, small = ProjectedGuidance(), 0.1 * (CONDITIONAL - UNCONDITIONAL)
     first = guidance(CONDITIONAL, CONDITIONAL - small, 2.0) - CONDITIONAL
     second = guidance(CONDITIONAL, CONDITIONAL - small, 2.0) - CONDITIONAL
@@ -98,5 +98,5 @@ def test_projected_guidance_turns_against_its_past():
     torch.testing.assert_close(third, 0.75 * first, rtol=0, atol=1e-5)
 
 
-def test_nothing_to_be_told_changes_nothing():
+def test_guidance_without_a_condition_changes_nothing():
     assert torch.equal(ProjectedGuidance()(CONDITIONAL, CONDITIONAL, 7.5), CONDITIONAL)

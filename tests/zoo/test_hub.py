@@ -51,7 +51,7 @@ def hub(release_files, monkeypatch, tmp_path):
 
 
 def refused(force=False):
-    """Expect one line, no card and no weights."""
+    """Expect one line, no manifest and no weights."""
     with pytest.raises(ModelError) as caught:
         zoo.pull(TINY, force)
     assert "\n" not in str(caught.value)

@@ -24,14 +24,14 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def prior(model):
+def context_model(model):
     return tiny.tables(model)
 
 
 @pytest.fixture(scope="module")
-def saved(model, prior, tmp_path_factory):
+def saved(model, context_model, tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    return zoo.save(path, "tiny", model, prior, "none")
+    return zoo.save(path, "tiny", model, context_model, "none")
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def sealed(path, metadata=(), **tensors):
     return edited(path, sums)
 
 
-def test_a_saved_model_is_loaded(model, prior, saved):
+def test_a_saved_model_is_loaded(model, context_model, saved):
     loaded = zoo.load(saved)
     assert loaded.fingerprint == saved.fingerprint
     assert (saved.name, saved.licence, saved.tokens) == ("tiny", "none", 8)
@@ -79,7 +79,7 @@ def test_a_saved_model_is_loaded(model, prior, saved):
     torch.testing.assert_close(
         loaded.tokenizer.decode_features(tokens), model.decode_features(tokens), atol=1e-3, rtol=0
     )
-    for name, table in prior.to_tables().items():
+    for name, table in context_model.to_tables().items():
         assert np.array_equal(loaded.context_model.to_tables()[name], table)
 
 
@@ -91,34 +91,36 @@ def test_networks_are_saved_in_half_precision(saved):
     assert kinds["basis"] == kinds["gain"] == "float32"
 
 
-def test_saving_is_whole_or_not_at_all(model, prior, saved, tmp_path, monkeypatch):
+def test_saving_is_whole_or_not_at_all(model, context_model, saved, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("disk full")
 
     before = shutil.copy(saved.path, tmp_path / "old.safetensors").read_bytes()
     monkeypatch.setattr(embedded, "save_file", fail)
     with pytest.raises(OSError, match="disk full"):
-        zoo.save(tmp_path / "old.safetensors", "new", model, prior, "none")
+        zoo.save(tmp_path / "old.safetensors", "new", model, context_model, "none")
     assert (tmp_path / "old.safetensors").read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize("part", ["reader", "painter"])
-def test_better_networks_keep_the_fingerprint(model, prior, saved, tmp_path, part):
+def test_better_networks_keep_the_fingerprint(model, context_model, saved, tmp_path, part):
     other = tiny.spectral()
     for key, parameter in other.named_parameters():
         parameter += 0.1 * key.startswith(part)
-    manifest = zoo.save(tmp_path / "new.safetensors", "new", other, prior, "none")
+    manifest = zoo.save(tmp_path / "new.safetensors", "new", other, context_model, "none")
     assert manifest.fingerprint == saved.fingerprint
     assert manifest.digest != saved.digest
     old = Codec(zoo.load(saved)).compress(photo(60, 40))
     assert Codec(zoo.load(manifest)).decompress(old).size == (60, 40)
 
 
-def test_two_models_read_the_same_tokens(model, prior, saved, tmp_path):
+def test_two_models_read_the_same_tokens(model, context_model, saved, tmp_path):
     textured = tiny.spectral(texture=4)
     textured.load_state_dict(model.state_dict(), strict=False)
-    manifest = zoo.save(tmp_path / "perceptual.safetensors", "perceptual", textured, prior, "none")
+    manifest = zoo.save(
+        tmp_path / "perceptual.safetensors", "perceptual", textured, context_model, "none"
+    )
     assert manifest.fingerprint == saved.fingerprint
     data = Codec.of(saved, "cpu").compress(photo(60, 40))
     assert data == Codec.of(manifest, "cpu").compress(photo(60, 40))
@@ -132,10 +134,10 @@ def test_two_models_read_the_same_tokens(model, prior, saved, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["basis", "colour", "mean", "step", "gain", "plane", "places"])
-def test_another_code_has_another_fingerprint(prior, saved, tmp_path, name):
+def test_another_code_has_another_fingerprint(context_model, saved, tmp_path, name):
     other = tiny.spectral()
     other.get_buffer(name).add_(1)
-    manifest = zoo.save(tmp_path / "new.safetensors", "new", other, prior, "none")
+    manifest = zoo.save(tmp_path / "new.safetensors", "new", other, context_model, "none")
     assert manifest.fingerprint != saved.fingerprint
 
 

@@ -221,7 +221,7 @@ def _compared(manifest: "Manifest", image: Path) -> str:
     pixels = np.asarray(images.read(io.BytesIO(data)).image)
     tokens = codec.tokenize(tiling.split(pixels, codec.model.tokenizer.size, overlap=0))[0]
     equal = int((tokens == np.array(golden.tokens)).sum())
-    told = f"{manifest.name}: {equal} of {len(tokens)} tokens are those its authors printed"
+    compared = f"{manifest.name}: {equal} of {len(tokens)} tokens are those its authors printed"
     if equal < len(tokens) - golden.tolerance:
-        raise ModelError(told)
-    return told
+        raise ModelError(compared)
+    return compared

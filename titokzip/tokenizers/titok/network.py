@@ -165,7 +165,7 @@ class TiTok(nn.Module):
         check_tokens(tokens, self)
         if text is not None:
             _check_text(text, len(tokens), self.config.text)
-        codes = self.quantizer.look_up(tokens.to(self.quantizer.codebook.device))
+        codes = self.quantizer.look_up(tokens.to(self.decoder.mask_token.device))
         features: Tensor = self.decoder(codes, text)
         return features
 
