@@ -20,7 +20,7 @@ from titokzip.zoo.catalog import (
     refuse_continuous,
 )
 from titokzip.zoo.embedded import fingerprint, parameters, save
-from titokzip.zoo.fingerprint import digest
+from titokzip.zoo.hashing import digest
 from titokzip.zoo.manifest import Manifest, Model, checked_name
 from titokzip.zoo.released import find_weights
 from titokzip.zoo.store import (

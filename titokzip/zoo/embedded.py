@@ -23,7 +23,7 @@ from safetensors.numpy import save_file
 
 from titokzip.entropy.context_model import ContextModel
 from titokzip.errors import ModelError
-from titokzip.zoo.fingerprint import Tensors, digest
+from titokzip.zoo.hashing import Tensors, digest
 from titokzip.zoo.manifest import Manifest, Model
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from titokzip.errors import ModelError
 from titokzip.tokenizers.config_json import read_config_json, read_json
 from titokzip.tokenizers.registry import family
 from titokzip.zoo.catalog import RELEASES, Release
-from titokzip.zoo.fingerprint import digest
+from titokzip.zoo.hashing import digest
 from titokzip.zoo.manifest import Manifest, Model, checked_name
 
 if TYPE_CHECKING:
