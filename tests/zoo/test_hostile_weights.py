@@ -6,6 +6,7 @@ absurd, of another type, not finite, or endless.
 
 import io
 import pickle
+import struct
 import zipfile
 
 import pytest
@@ -182,3 +183,12 @@ def test_a_file_of_pickles_that_takes_a_gigabyte(tmp_path):
         pickle.dump(part, file, 2)
     (tmp_path / "tiny-6.bin").write_bytes(file.getvalue())
     assert "bytearray" in refused(zoo.add, tmp_path / "tiny-6.bin")
+
+
+def test_a_file_of_pickles_of_a_long_text(tmp_path):
+    with (tmp_path / "tiny-6.bin").open("wb") as file:
+        for part in (0x1950A86A20F9469CFC6C, 1001, {}):
+            pickle.dump(part, file, 2)
+        file.write(b"\x80\x02X" + struct.pack("<I", 1 << 30))  # BINUNICODE of a gigabyte
+        file.truncate(file.tell() + (1 << 30))  # which takes no room on the disk
+    refused(zoo.add, tmp_path / "tiny-6.bin")

@@ -13,7 +13,7 @@ from titokzip.errors import ModelError
 
 T = TypeVar("T")
 
-LARGEST: Final = 2**20  # bytes of a file; released ones have 1 to 4 thousand
+LARGEST: Final = 2**20  # bytes of a file
 _REFERENCE: Final = re.compile(r"\$\{([\w.]+)\}")
 
 
