@@ -10,11 +10,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import chain, groupby, islice
+from itertools import chain, islice
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from titokzip import entropy, images, tiling, zoo
@@ -25,16 +23,22 @@ from titokzip.errors import FormatError, RateError, TitokzipError
 from titokzip.images import InputImage
 from titokzip.rate_control import Rate, fit
 from titokzip.runtime import precision as precisions
-from titokzip.runtime.batching import DEFAULT_BATCH, batch_size, group_images, rebatch
+from titokzip.runtime.batching import (
+    DEFAULT_BATCH,
+    batch_size,
+    decode_features,
+    encode_tiles,
+    group_images,
+)
+from titokzip.runtime.batching import Row as Row
 from titokzip.runtime.compilation import compile_tokenizer
 from titokzip.runtime.device import choose
-from titokzip.runtime.tiled_decoding import mosaic
+from titokzip.runtime.tiled_decoding import decode_tiles
 from titokzip.tiling import Grid
 from titokzip.tiling.lapped import Tiles
 from titokzip.tokenizers.protocol import Tokenizer
 
 Size = tuple[int, int] | None
-Row = NDArray[np.int32]  # the tokens of one tile
 
 
 @dataclass(frozen=True)
@@ -128,11 +132,7 @@ class Codec:
 
     def tokenize(self, rows: Iterable[Tiles]) -> entropy.Tokens:
         """Tokenize rows of tiles, each [n, S, S, 3]; [N, L]."""
-        tokens = []
-        for batch in rebatch(rows, self.batch):
-            pixels = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2)
-            tokens.append(self._tokenizer.encode(pixels).cpu().numpy())
-        return np.concatenate(tokens)
+        return encode_tiles(self._tokenizer, rows, self.batch, self.device)
 
     def write(
         self, picture: InputImage, grid: Grid, tokens: entropy.Tokens, layers: int = 1
@@ -228,12 +228,15 @@ class Codec:
         size: Size = None,
     ) -> Iterator[Image.Image]:
         """Paint pictures in order from their headers and tokens, tiles batched together."""
+        own = self._tokenizer
         for group in group_images(((one, one[0].grid) for one in many), self.batch):
-            features = self._features(chain.from_iterable(tokens for (_, tokens), _ in group))
+            tokens = chain.from_iterable(tokens for (_, tokens), _ in group)
+            features = decode_features(own, tokens, self.batch)
+            rows = decode_tiles(own, features, [grid for _, grid in group], self.batch)
             for (header, _), grid in group:
-                rows = mosaic(self._tokenizer, islice(features, grid.tiles), grid.columns)
-                own = self._tokenizer
-                pixels = tiling.join(rows, grid, own.size, own.overlap, self.truncate)
+                pixels = tiling.join(
+                    islice(rows, grid.rows), grid, own.size, own.overlap, self.truncate
+                )
                 image = Image.fromarray(pixels)
                 if not native:
                     image = tiling.resample(image, *(size or (header.width, header.height)))
@@ -270,14 +273,6 @@ class Codec:
         else:
             tokens = entropy.range_decode(contents.payloads, counts, stops, header.grid, prior)
         return [row[:count] for row, count in zip(tokens, counts, strict=True)]
-
-    @torch.inference_mode()
-    def _features(self, rows: Iterable[Row]) -> Iterator[torch.Tensor]:
-        """Decode tile after tile [C, h, h], in batches of tiles with as many tokens."""
-        for _, run in groupby(rows, key=len):
-            while chunk := list(islice(run, self.batch)):
-                tokens = torch.from_numpy(np.stack(chunk)).to(self.device)
-                yield from self._tokenizer.decode_features(tokens)
 
     @property
     def _tokenizer(self) -> Tokenizer:

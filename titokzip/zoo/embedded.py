@@ -8,7 +8,6 @@ A model of more than 16 MiB is written in parts, `NAME-00001-of-00003.safetensor
 carries the whole metadata; the first stands for all.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from safetensors.numpy import save_file
 
 from titokzip.entropy.context_model import ContextModel
 from titokzip.errors import ModelError
+from titokzip.zoo.hashing import Tensors, digest
 from titokzip.zoo.manifest import Manifest, Model
 
 if TYPE_CHECKING:
@@ -46,8 +46,6 @@ _SHAPES = (
 _PRIOR = "prior."
 _PART = re.compile(r"(?P<name>.+)-(?P<part>\d{5})-of-(?P<parts>(?!00000)\d{5})")
 
-Tensors = Mapping[str, NDArray[Any]]
-
 
 def read_manifest(path: Path) -> Manifest:
     """Read the manifest of a model, given its weights file or any part of it.
@@ -66,6 +64,9 @@ def read_manifest(path: Path) -> Manifest:
         config = dict(json.loads(metadata["config"]))
         if not isinstance(config["length"], int):
             raise TypeError(f"length is {config['length']!r}")
+        for key in ("name", "licence"):
+            if not metadata[key].isprintable():
+                raise ValueError(f"{key} is {metadata[key]!r:.80}")
         return Manifest(
             name=metadata["name"],
             path=weights[0],
@@ -76,6 +77,7 @@ def read_manifest(path: Path) -> Manifest:
             licence=metadata["licence"],
             vocabulary=VOCABULARY,
             weights=weights,
+            size_note=metadata.get("size_note", ""),
         )
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: the manifest is damaged ({error})") from error
@@ -128,7 +130,7 @@ def load(manifest: Manifest, device: str) -> Model:
             tokenizer.length * prior.digits,
         ):
             raise ValueError("its tables are for other tokens")
-    except (RuntimeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
+    except (RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         reason = " ".join(str(error).split())[:200]  # torch lists every tensor, a line each
         raise ModelError(f"{manifest.path}: does not fit its own manifest ({reason})") from error
     return Model(manifest.fingerprint, tokenizer.eval().requires_grad_(False), prior)
@@ -166,17 +168,6 @@ def fingerprint(tensors: Tensors, config: Mapping[str, Any]) -> bytes:
     """Hash what tokens mean: everything but the networks and their shapes."""
     meaning = {key: array for key, array in tensors.items() if not key.startswith(_NETWORKS)}
     return digest(meaning, {key: value for key, value in config.items() if key not in _SHAPES})
-
-
-def digest(tensors: Tensors, config: Mapping[str, Any]) -> bytes:
-    """Hash a config, then names, types, shapes and bytes of tensors, ordered by name."""
-    hasher = hashlib.sha256(json.dumps(config, sort_keys=True).encode() + b"\n")
-    for key in sorted(tensors):
-        array = np.ascontiguousarray(tensors[key])
-        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        hasher.update(f"{key} {little.dtype.name} {list(array.shape)}\n".encode())
-        hasher.update(little.tobytes())
-    return hasher.digest()
 
 
 def _whole(path: Path) -> Path:
@@ -221,7 +212,7 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="numpy") as file:
             yield file
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, TypeError, AttributeError) as error:  # types numpy has not
         part = _whole(path) != path and not path.exists()
         reason = "a part of the model is missing" if part else error
         raise ModelError(f"{path}: cannot be read as weights ({reason})") from error

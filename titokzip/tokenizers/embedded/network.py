@@ -180,6 +180,7 @@ class Spectral(nn.Module):
         count = tokens.shape[1]
         if count > self.length:
             raise ValueError(f"{count} tokens a tile; this model has {self.length}")
+        tokens = tokens.to(self.mean.device)
         integers = self.to_integers(tokens)
         lengths = torch.full((len(tokens),), count, device=tokens.device)
         blurred = self.synthesise(integers * self.gains(count))
