@@ -91,7 +91,7 @@ class Discrete(nn.Module):
 
         Returns the painted pixels, and how far latents are from their codes.
         """
-        kind = self.model.decoder.mask.dtype
+        kind = self.model.decoder.mask_token.dtype
         codes, far = self._quantize(self.model.encoder(pixels.to(kind)).float())
         halves = [codes[i::2, : int(lengths[i])] for i in (0, 1)]
         painted = [self.model.decode_pixels(self.model.decoder(half)) for half in halves]
@@ -101,7 +101,7 @@ class Discrete(nn.Module):
         """Snap latents [B, L, C] to codes, with gradients as if nothing had happened."""
         quantizer = self.model.quantizer
         tokens = quantizer(latents)
-        codes = quantizer.lookup(tokens)
+        codes = quantizer.look_up(tokens)
         if isinstance(quantizer, FSQ):
             bounded = latents.tanh()
             return bounded + (codes - bounded).detach(), latents.new_zeros(())

@@ -10,11 +10,24 @@ TitokzipError
 └── ModelError     no such model, or its weights are absent or not the right ones
 
 A wrong argument is a plain ValueError; a broken invariant is an assert.
+
+Messages quote what files and weights say of themselves, and names of files. None of that may move
+the cursor or start a new line, so a message is printable whatever it quotes.
 """
+
+
+def printable(text: str) -> str:
+    """Escape all characters of a text that are not printable: control codes, lone surrogates."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
 
 
 class TitokzipError(Exception):
     """Base class: catch this one to catch them all."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class FormatError(TitokzipError):

@@ -1,4 +1,4 @@
-"""Large models in parts, and several painters of the same tokens."""
+"""Large models in parts, and several models of the same tokens."""
 
 import filecmp
 import itertools
@@ -22,14 +22,14 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def prior(model):
+def context_model(model):
     return tiny.tables(model)
 
 
 @pytest.fixture(scope="module")
-def saved(model, prior, tmp_path_factory):
+def saved(model, context_model, tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    return zoo.save(path, "tiny", model, prior, "none")
+    return zoo.save(path, "tiny", model, context_model, "none")
 
 
 @pytest.fixture
@@ -38,9 +38,9 @@ def small_parts(monkeypatch):
 
 
 @pytest.fixture
-def parts(model, prior, small_parts, tmp_path):
+def parts(model, context_model, small_parts, tmp_path):
     """Save the model in parts."""
-    return zoo.save(tmp_path / "tiny.safetensors", "tiny", model, prior, "none")
+    return zoo.save(tmp_path / "tiny.safetensors", "tiny", model, context_model, "none")
 
 
 def test_large_models_are_saved_in_parts(parts, saved, tmp_path, monkeypatch):
@@ -83,12 +83,12 @@ def test_a_missing_part_is_named(parts, which, tmp_path, monkeypatch):
     assert parts.weights[which].name in str(caught.value)
 
 
-def test_a_part_of_another_model_is_damage(parts, model, prior, small_parts, tmp_path):
+def test_a_part_of_another_model_is_damage(parts, model, context_model, small_parts, tmp_path):
     other = tiny.spectral()
     for parameter in other.parameters():
         parameter += 0.1
     (tmp_path / "other").mkdir()
-    foreign = zoo.save(tmp_path / "other/tiny.safetensors", "tiny", other, prior, "none")
+    foreign = zoo.save(tmp_path / "other/tiny.safetensors", "tiny", other, context_model, "none")
     pairs = zip(foreign.weights[1:], parts.weights[1:], strict=True)
     theirs, own = next(pair for pair in pairs if not filecmp.cmp(*pair, shallow=False))
     shutil.copy(theirs, own)
@@ -96,32 +96,34 @@ def test_a_part_of_another_model_is_damage(parts, model, prior, small_parts, tmp
         zoo.load(parts)
 
 
-def test_saving_again_leaves_nothing_of_the_old_parts(parts, model, prior, monkeypatch, tmp_path):
+def test_saving_again_leaves_nothing_of_the_old_parts(
+    parts, model, context_model, monkeypatch, tmp_path
+):
     (tmp_path / "tiny-2.safetensors").write_bytes(b"another's")
     monkeypatch.setattr(embedded, "LARGEST_PART", 2**24)
-    zoo.save(tmp_path / "tiny.safetensors", "tiny", model, prior, "none")
+    zoo.save(tmp_path / "tiny.safetensors", "tiny", model, context_model, "none")
     names = ["tiny-2.safetensors", "tiny.safetensors"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     monkeypatch.setattr(embedded, "LARGEST_PART", 20_000)
-    manifest = zoo.save(tmp_path / "tiny.safetensors", "tiny", model, prior, "none")
+    manifest = zoo.save(tmp_path / "tiny.safetensors", "tiny", model, context_model, "none")
     assert set(tmp_path.iterdir()) == {tmp_path / "tiny-2.safetensors", *manifest.weights}
 
 
-def test_two_painters_of_the_same_tokens(model, prior, saved, tmp_path, monkeypatch):
+def test_two_models_of_the_same_tokens(model, context_model, saved, tmp_path, monkeypatch):
     other = tiny.spectral()
     for key, parameter in other.named_parameters():
         parameter += 0.05 * key.startswith("painter")
     monkeypatch.setenv("TITOKZIP_MODELS", str(tmp_path))
-    names = ["a-vivid", "b-plain"]
-    plain = zoo.save(tmp_path / "b.safetensors", "b-plain", model, prior, "none")
-    vivid = zoo.save(tmp_path / "a.safetensors", "a-vivid", other, prior, "none")
-    assert plain.fingerprint == vivid.fingerprint
+    names = ["a-perceptual", "b-plain"]
+    plain = zoo.save(tmp_path / "b.safetensors", "b-plain", model, context_model, "none")
+    perceptual = zoo.save(tmp_path / "a.safetensors", "a-perceptual", other, context_model, "none")
+    assert plain.fingerprint == perceptual.fingerprint
     assert [manifest.name for manifest in zoo.manifests()][:2] == names
     for name in names:
         monkeypatch.setattr(store, "DEFAULT", name)
         assert zoo.find_fingerprint(plain.fingerprint[:4]).name == name
     monkeypatch.setattr(store, "DEFAULT", "xs")
-    assert zoo.find_fingerprint(plain.fingerprint[:4]) == vivid  # the first that is found
+    assert zoo.find_fingerprint(plain.fingerprint[:4]) == perceptual  # the first that is found
     data = Codec.load("b-plain", "cpu").compress(photo(60, 40))
-    pictures = [Codec.load(name, "cpu").decompress(data) for name in names]
-    assert pictures[0].tobytes() != pictures[1].tobytes()
+    images = [Codec.load(name, "cpu").decompress(data) for name in names]
+    assert images[0].tobytes() != images[1].tobytes()

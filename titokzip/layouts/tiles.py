@@ -6,10 +6,9 @@ Tiles of all images at hand go through the networks in batches; memory grows wit
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import chain, groupby, islice
+from itertools import chain, islice
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -21,11 +20,11 @@ from titokzip.errors import FormatError, ImageError, PixelLimitError, TitokzipEr
 from titokzip.images import InputImage
 from titokzip.layouts.protocol import Encoded, Size
 from titokzip.rate_control import Rate, TileTokens
-from titokzip.runtime.batching import batch_size, group_images, rebatch
+from titokzip.runtime.batching import batch_size, decode_features, encode_tiles, group_images
 from titokzip.runtime.compilation import compile_tokenizer
 from titokzip.runtime.device import choose
 from titokzip.runtime.precision import resolve
-from titokzip.runtime.tiled_decoding import decode_rows
+from titokzip.runtime.tiled_decoding import decode_tiles
 from titokzip.tiling import Grid, Tiles, join, resample, split
 from titokzip.tokenizers.protocol import Tokenizer
 
@@ -52,7 +51,8 @@ class Tiled:
         planned = (self._planned(image, rate) for image in images)
         for group in group_images(planned, self.batch, tiles=lambda one: _grid_tiles(one[1])):
             good = [(image, plan) for image, plan in group if isinstance(plan, Header)]
-            tokens = self.tokenize(chain.from_iterable(self._cut(*one) for one in good))
+            rows = chain.from_iterable(self._cut(*one) for one in good)
+            tokens = encode_tiles(self.tokenizer, rows, self.batch, self.device)
             parts = iter(np.split(tokens, np.cumsum([_layout(plan).grid.tiles for _, plan in good])))
             for _, plan in group:
                 yield self._encoded(plan, next(parts)) if isinstance(plan, Header) else plan
@@ -64,9 +64,12 @@ class Tiled:
         tokenized = (self._tokenized(*one) for one in files)
         for group in group_images(tokenized, self.batch, tiles=_tiles_of):
             good = [one for one in group if not isinstance(one, TitokzipError)]
-            features = self._features(chain.from_iterable(tokens for _, _, tokens in good))
+            tokens = chain.from_iterable(tokens for _, _, tokens in good)
+            features = decode_features(self.tokenizer, tokens, self.batch)
+            grids = [_layout(contents.header).grid for contents, _, _ in good]
+            rows = decode_tiles(self.tokenizer, features, grids, self.batch)
             for one in group:
-                yield one if isinstance(one, TitokzipError) else self._image(*one[:2], features)
+                yield one if isinstance(one, TitokzipError) else self._image(*one[:2], rows)
 
     def tokens(self, contents: Contents) -> NDArray[np.int32]:
         """Decode the tokens int32 [N, k] of the intact layers."""
@@ -80,14 +83,6 @@ class Tiled:
         if not self.tokenizer.prefix_decodable and tokens.shape[1] < self.tokenizer.length:
             raise FormatError("damaged: this model needs all tokens of a tile")
         return tokens
-
-    def tokenize(self, rows: Iterable[Tiles]) -> Tokens:
-        """Tokenize rows of tiles, each [n, S, S, 3] in 0..1; int32 [N, L]."""
-        tokens = [np.empty((0, self.tokenizer.length), np.int32)]
-        for batch in rebatch(rows, self.batch):
-            pixels = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2)
-            tokens.append(self.tokenizer.encode(pixels).cpu().numpy())
-        return np.concatenate(tokens)
 
     def _planned(
         self, image: InputImage, rate: Rate
@@ -124,20 +119,10 @@ class Tiled:
         except TitokzipError as error:
             return error
 
-    @torch.inference_mode()
-    def _features(self, rows: Iterable[NDArray[np.int32]]) -> Iterator[torch.Tensor]:
-        """Decode tokens to features [C, h, h], in batches of tiles with as many tokens."""
-        for _, run in groupby(rows, key=len):
-            while chunk := list(islice(run, self.batch)):
-                tokens = torch.from_numpy(np.stack(chunk)).to(self.device)
-                yield from self.tokenizer.decode_features(tokens)
-
-    def _image(
-        self, contents: Contents, size: Size | None, features: Iterator[torch.Tensor]
-    ) -> Image.Image:
+    def _image(self, contents: Contents, size: Size | None, rows: Iterator[Tiles]) -> Image.Image:
         grid = _layout(contents.header).grid
-        rows = decode_rows(self.tokenizer, islice(features, grid.tiles), grid.columns)
-        image = Image.fromarray(join(rows, grid, self.tokenizer.size, self.truncate))
+        own = islice(rows, grid.rows)
+        image = Image.fromarray(join(own, grid, self.tokenizer.size, self.truncate))
         if size is not None:
             image = resample(image, *size)
         return image.convert("L") if contents.header.grey else image
@@ -153,7 +138,7 @@ def load_tiles(
 ) -> Tiled:
     """Load a released tokenizer; see `titokzip.loading.load`."""
     device = choose(device)
-    tokenizer = zoo.load(manifest, device)
+    tokenizer = zoo.load_tokenizer(manifest, device)
     tokenizer.set_decoder_dtype(resolve(precision, device))
     if compiled:
         compile_tokenizer(tokenizer)

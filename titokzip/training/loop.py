@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from titokzip.runtime import matmul_peak
@@ -52,7 +53,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     end = min(60 * planned, run.seconds + 60 * minutes)
     first = parallel.rank() == 0
-    watch = _Watch(run, matmul_peak.matmul_peak(run.device), 60 * planned)
+    watch = _Watch(run, matmul_peak.matmul_peak(run.device, torch.bfloat16), 60 * planned)
     clock = _Clock(run.seconds)
     saved = evaluated = reported = run.seconds
     with closing(_prefetched(run)) as batches:
@@ -99,7 +100,7 @@ class _Watch:
             rate=own * parallel.size(),
             loss=run.loss,
             waiting=self.waited / spent,
-            of_peak=own * self.flops / self.peak,
+            of_peak=matmul_peak.share_of_peak(own * self.flops, 1.0, self.peak),
         )
 
 

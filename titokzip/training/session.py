@@ -121,7 +121,9 @@ class Run:
         """Count what a picture costs: the painter and its gradients, no teacher, no optimizer."""
         tiles = torch.zeros(2, 3, self.model.size, self.model.size, device=self.device)
         lengths = torch.full((2,), self.model.length, device=self.device)
-        counted = matmul_peak.flops(lambda: self.objective(tiles, lengths)[0].sum().backward())
+        counted = matmul_peak.count_flops(
+            lambda: self.objective(tiles, lengths)[0].sum().backward()
+        )
         for parameter in self.model.parameters():
             parameter.grad = None
         return counted / len(tiles)

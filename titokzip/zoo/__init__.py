@@ -1,19 +1,30 @@
 """Which models exist, where their weights are, and proof that they are the right ones.
 
-Our own models carry their manifest inside the weights file (`embedded`). For a released one
-(`catalog`), a manifest is written when it is pulled from the hub or added from a file (`released`,
-`hub`). A .ttk file names either by the first bytes of a fingerprint of what its tokens mean. Models
-with the same fingerprint are decoders of the same tokens.
+Our own models carry their manifest inside the weights file (`embedded`). A released one (`catalog`)
+gets a manifest when it is pulled from the hub or added from a file (`released`, `hub`). A .ttk file
+names either by the first bytes of a fingerprint of what its tokens mean. Models with the same
+fingerprint decode the same tokens.
 """
 
 from pathlib import Path
 
 from titokzip.errors import ModelError
-from titokzip.tokenizers.config import find_weights
 from titokzip.zoo import embedded, hub, released
-from titokzip.zoo.catalog import GOLDEN, RELEASES, Golden, Release, packed_bytes, refuse_continuous
-from titokzip.zoo.embedded import digest, fingerprint, parameters, save
-from titokzip.zoo.manifest import Manifest, Model
+from titokzip.zoo.catalog import (
+    GOLDEN,
+    RELEASES,
+    Golden,
+    Release,
+    of_path,
+    packed_bytes,
+    refuse_continuous,
+)
+from titokzip.zoo.embedded import KIND as EMBEDDED
+from titokzip.zoo.embedded import load_context_model, load_decoder, parameters
+from titokzip.zoo.hashing import digest
+from titokzip.zoo.manifest import Manifest, checked_name
+from titokzip.zoo.released import find_weights
+from titokzip.zoo.released import load as load_tokenizer
 from titokzip.zoo.store import (
     DEFAULT,
     files,
@@ -23,25 +34,27 @@ from titokzip.zoo.store import (
     manifests,
     name_of,
     read_manifest,
+    vocabulary_of,
 )
 
 __all__ = [
     "DEFAULT",
+    "EMBEDDED",
     "GOLDEN",
     "RELEASES",
     "Golden",
     "Manifest",
-    "Model",
     "Release",
     "add",
     "digest",
     "files",
     "find",
     "find_fingerprint",
-    "fingerprint",
     "folders",
     "known_as",
-    "load",
+    "load_context_model",
+    "load_decoder",
+    "load_tokenizer",
     "manifests",
     "name_of",
     "packed_bytes",
@@ -50,24 +63,9 @@ __all__ = [
     "read_manifest",
     "release",
     "remove",
-    "save",
     "verify",
+    "vocabulary_of",
 ]
-
-
-def load(manifest: Manifest, device: str = "cpu") -> Model:
-    """Load a model onto a device and prove that its weights are what the manifest says.
-
-    Raises:
-        ModelError: the weights are damaged, or of a kind that this version does not know.
-    """
-    if manifest.kind == embedded.KIND:
-        return embedded.load(manifest, device)
-    if manifest.release:
-        return released.load(manifest, device)
-    raise ModelError(
-        f"{manifest.path}: models of kind {manifest.kind!r} are newer than this titokzip"
-    )
 
 
 def verify(manifest: Manifest) -> None:
@@ -78,8 +76,12 @@ def verify(manifest: Manifest) -> None:
     """
     if manifest.release:
         released.verify(manifest)
+    elif manifest.kind == embedded.KIND:
+        embedded.verify(manifest)
     else:
-        load(manifest)
+        raise ModelError(
+            f"{manifest.path}: models of kind {manifest.kind!r} are newer than this titokzip"
+        )
 
 
 def release(name: str) -> Release:
@@ -98,7 +100,7 @@ def pull(release: Release, force: bool = False) -> Manifest:
     """Fetch a released model from the hub, unless it is in the hub's cache already.
 
     Raises:
-        ModelError: it cannot be had, or is here and `force` is not set.
+        ModelError: it cannot be fetched, or is here and `force` is not set.
     """
     return hub.pull(release, _target(release.name, force))
 
@@ -106,7 +108,7 @@ def pull(release: Release, force: bool = False) -> Manifest:
 def add(
     path: Path, name: str | None = None, like: str | None = None, force: bool = False
 ) -> Manifest:
-    """Make released weights that are here usable by name; they stay where they are.
+    """Make released weights on this machine usable by name; they stay where they are.
 
     `path` is a folder in the official layout, a config.json beside a model.safetensors, or a state
     dict in a .safetensors, .bin or .pth file. `like` names the release whose architecture it has;
@@ -124,39 +126,43 @@ def add(
 
 
 def known_as(path: Path, name: str | None = None, like: str | None = None) -> Release:
-    """Tell which release weights are of; see `add`.
+    """Identify the release of weights by one of its names; see `add`.
 
     Raises:
-        ModelError: nothing tells.
+        ModelError: none of them is a release's.
     """
     if like is not None:
         return release(like)
     if name in RELEASES:
         return RELEASES[name]
-    guessed = released.guess(path)
-    if guessed is None:
-        raise ModelError(f"{path}: its name tells no release; --like names one, such as titok-l32")
-    return guessed
+    found = of_path(path)
+    if found is None:
+        raise ModelError(
+            f"{path}: its name identifies no release; say which one it is like, such as titok-l32"
+        )
+    return found
 
 
 def remove(manifest: Manifest) -> None:
     """Forget a released model, and delete what `pull` fetched; files that were added stay.
 
     Raises:
-        ModelError: it came with titokzip, or is a file of the user's.
+        ModelError: it was neither pulled nor added here: it came with titokzip, or its manifest
+            lies elsewhere.
     """
-    if not manifest.release:
+    folder = folders()[0]
+    if not manifest.release or manifest.path.absolute().parent.resolve() != folder.resolve():
         raise ModelError(
             f"{manifest.name}: not pulled or added; {manifest.path} would have to be deleted"
         )
-    if manifest.config["revision"]:
-        hub.forget(RELEASES[manifest.release].repository, manifest.config["revision"])
+    if revision := manifest.config["revision"]:
+        hub.forget(RELEASES[manifest.release].repository, revision, manifest.weights[0])
     manifest.path.unlink()
 
 
 def _target(name: str, force: bool) -> Path:
     """Choose where the manifest of a model goes, or refuse a name that is taken."""
-    target = folders()[0] / f"{released.checked_name(name)}{released.SUFFIX}"
+    target = folders()[0] / f"{checked_name(name)}{released.SUFFIX}"
     for known in manifests():
         if known.name == name and not (force and known.path == target):
             raise ModelError(f"{name} is here already, in {known.path}")
