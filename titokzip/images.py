@@ -28,6 +28,7 @@ class InputImage:
     image: Image.Image  # mode RGB
     grey: bool
     frames: int = 1
+    alpha: Image.Image | None = None  # mode L; None: opaque
 
 
 def read(source: Path | BinaryIO, background: str | None = None) -> InputImage:

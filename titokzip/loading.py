@@ -4,7 +4,6 @@ from functools import cache
 
 from titokzip import zoo
 from titokzip.codec import Codec
-from titokzip.errors import ModelError
 
 
 def load(

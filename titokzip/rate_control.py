@@ -44,7 +44,9 @@ class Rate:
         if self.quality is not None and self.tile is not None:
             raise ValueError("quality determines the tile; give one or the other")
         if (self.bpp is not None or self.max_bytes is not None) and self.for_tiles:
-            raise ValueError("a limit on the size determines tokens and tile; give one or the other")
+            raise ValueError(
+                "a limit on the size determines tokens and tile; give one or the other"
+            )
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise ValueError(f"quality is 1 to 100, not {self.quality}")
         if self.bpp is not None and not 0 < self.bpp < math.inf:

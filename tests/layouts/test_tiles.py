@@ -145,7 +145,7 @@ def test_titok_is_a_codec(vqgan):
     torch.manual_seed(0)
     config = TiTokConfig(ViTConfig(32, 2, 2), ViTConfig(48, 2, 3), 6, 64, 5, 32, 8, vqgan=vqgan)
     tokenizer = TiTok(config).requires_grad_(False).eval()
-    titok = Codec("titok", bytes(32), Tiled(bytes(4), tokenizer, "cpu", 4))
+    titok = Codec("titok", b"rndm", Tiled(b"rndm", tokenizer, "cpu", 4))
     data = compress(photo(96, 64), Rate(tile=32), titok)
     contents = container.unpack(data)
     assert contents.header.layout == TileLayout(Grid(2, 3), 6)

@@ -23,7 +23,8 @@ def test_a_batch_fills_half_of_the_free_memory(free, tiles, monkeypatch):
 
 def test_images_are_gathered_until_their_tiles_fill_a_batch():
     grids = [Grid(1, 1), Grid(1, 2), Grid(3, 3), Grid(1, 1)]
-    groups = list(group_images(zip("abcd", grids, strict=True), batch=3))
+    pairs = zip("abcd", grids, strict=True)
+    groups = list(group_images(pairs, batch=3, tiles=lambda pair: pair[1].tiles))
     assert ["".join(name for name, _ in group) for group in groups] == ["ab", "c", "d"]
 
 

@@ -65,7 +65,7 @@ def test_shapes():
     assert features.shape == (3, 4, 8, 8)
     assert model.decode_pixels(features).shape == (3, 3, 64, 64)
     assert (model.size, model.length, model.vocabulary) == (64, 16, 64_000)
-    assert (model.prefix_decodable, model.overlap, model.halo) == (True, 0, 8)
+    assert (model.prefix_decodable, model.halo) == (True, 8)
 
 
 def test_tokens_do_not_depend_on_batch_or_threads():

@@ -21,9 +21,8 @@ def test_shapes(config):
     assert features.shape == ((3, 3, 32, 32) if config.vqgan is None else (3, 8, 4, 4))
     assert model.decode_pixels(features).shape == (3, 3, 32, 32)
     assert (model.size, model.length, model.vocabulary) == (32, 6, 64)
-    assert (model.prefix_decodable, model.overlap, model.halo) == (
+    assert (model.prefix_decodable, model.halo) == (
         False,
-        0,
         8 if config.vqgan else 1,
     )
 

@@ -71,7 +71,9 @@ def unpack(data: bytes, max_pixels: int | None = None, partial: bool = False) ->
     if len(payloads[0]) < _least_payload(header):
         raise FormatError("damaged: the payload is too short for its tiles")
     if len(payloads) < header.layers and not partial:
-        raise Truncated(f"damaged or truncated: {len(payloads)} of {header.layers} layers are intact")
+        raise Truncated(
+            f"damaged or truncated: {len(payloads)} of {header.layers} layers are intact"
+        )
     limit = MAX_PIXELS if max_pixels is None else max_pixels
     if header.width * header.height > limit:
         raise PixelLimitError(

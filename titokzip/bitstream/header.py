@@ -152,9 +152,7 @@ def _pack_layout(layout: TileLayout | TransformLayout) -> bytes:
     return _pack_grid(layout.grid) + bytes([layout.tokens - 1])
 
 
-def _read_layout(
-    reader: ByteReader, tiles: bool, refined: bool
-) -> TileLayout | TransformLayout:
+def _read_layout(reader: ByteReader, tiles: bool, refined: bool) -> TileLayout | TransformLayout:
     if not tiles:
         return TransformLayout(reader.take(1)[0], reader.varint(), refined)
     grid = _read_grid(reader)

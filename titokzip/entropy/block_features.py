@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from titokzip.transform.bands import Band
 from titokzip.entropy.contexts import Contexts
-from titokzip.transform.lapped import SIDE
 from titokzip.entropy.mean_values import SHAPE_FEATURES, shape_features
 from titokzip.entropy.neighbours import Features, Neighbours, logarithm
 from titokzip.entropy.pyramid_features import enlarged, mark_edges
+from titokzip.transform.bands import Band
+from titokzip.transform.lapped import SIDE
 
 MAPS = 42 + SHAPE_FEATURES
 SCALARS = 14

@@ -10,17 +10,14 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from titokzip.entropy import block_features
-from titokzip.entropy import pyramid_features
-from titokzip.entropy import symbols
-from titokzip.transform.bands import Band, in_order
+from titokzip.entropy import block_features, pyramid_features, symbols
 from titokzip.entropy.context_model import ContextModel
 from titokzip.entropy.contexts import Contexts
 from titokzip.entropy.neighbours import PHASES
 from titokzip.entropy.range_coder import SymbolDecoder, SymbolEncoder
 from titokzip.entropy.symbols import Logits, Values
+from titokzip.transform.bands import Band, in_order
 from titokzip.transform.pyramid import Integers
 
 

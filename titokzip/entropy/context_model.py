@@ -3,7 +3,7 @@
 The weights are a safetensors file of integer arrays, named `pyramid.cells.maps` and so on.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from titokzip.entropy import block_features
-from titokzip.entropy import pyramid_features
+from titokzip.entropy import block_features, pyramid_features
 from titokzip.entropy.integer_network import LOGIT_LIMIT, LOGITS, FlagNetwork, Network
 from titokzip.entropy.neighbours import OWN
 from titokzip.entropy.range_coder import PRECISION
@@ -60,7 +59,9 @@ def from_arrays(arrays: Arrays) -> ContextModel:
         ValueError: one is missing, or has another type, shape or range.
     """
     kinds = [
-        Networks(_cells(f"{kind}.cells.", arrays, features), _flags(f"{kind}.flags.", arrays, features))
+        Networks(
+            _cells(f"{kind}.cells.", arrays, features), _flags(f"{kind}.flags.", arrays, features)
+        )
         for kind, features in (("pyramid", pyramid_features), ("blocks", block_features))
     ]
     return ContextModel(*kinds, _tables(arrays))
@@ -99,7 +100,9 @@ def _checked(
         if array is None or array.dtype != kind or array.ndim != len(letters):
             raise ValueError(f"{prefix}{name} is missing or is no {kind} of {len(letters)} axes")
         for letter, size in zip(letters, array.shape, strict=True):
-            if sizes.setdefault(letter, size) != size or not 1 <= size <= max(_MAX_HIDDEN, features.CLASSES):
+            if sizes.setdefault(letter, size) != size or not 1 <= size <= max(
+                _MAX_HIDDEN, features.CLASSES
+            ):
                 raise ValueError(f"{prefix}{name} has a wrong shape: {array.shape}")
         found[name] = array.astype(np.float32)
     if max(sizes["H"], sizes.get("K", 1)) > _MAX_HIDDEN:
@@ -116,6 +119,9 @@ def _tables(arrays: Arrays) -> Tables:
         if array is None or array.dtype != np.int32 or array.shape != shape or array.min() < 1:
             raise ValueError(f"{name} is missing or is no positive int32 of shape {shape}")
     assert probabilities is not None and sizes is not None
-    if probabilities.max() >= 2**PRECISION or (sizes.sum(axis=1, dtype=np.int64) != 2**PRECISION).any():
+    if (
+        probabilities.max() >= 2**PRECISION
+        or (sizes.sum(axis=1, dtype=np.int64) != 2**PRECISION).any()
+    ):
         raise ValueError("probabilities are below 2^24 and rows of sizes sum to 2^24")
     return Tables(probabilities.astype(np.int64), sizes - 1.0)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titokzip.entropy import mean_values
-from titokzip.transform.bands import Band, is_chroma
 from titokzip.entropy.mean_values import UNIT
 from titokzip.entropy.neighbours import Features, Neighbours, density
+from titokzip.transform.bands import Band, is_chroma
 from titokzip.transform.pyramid import level_sizes
 
 Sums = NDArray[np.int32]

@@ -6,7 +6,7 @@ of float32 arrays are exact in any order of summation, on any machine.
 F maps, G scalars, H hidden units, K hidden units of the second layer, E classes of bands.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray

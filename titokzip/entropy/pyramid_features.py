@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from titokzip.transform.bands import Band
 from titokzip.entropy.contexts import Contexts
 from titokzip.entropy.mean_values import SHAPE_FEATURES, shape_features
 from titokzip.entropy.neighbours import Features, logarithm
+from titokzip.transform.bands import Band
 
 MAPS = 15 + SHAPE_FEATURES
 SCALARS = 8

@@ -53,7 +53,9 @@ class Tiled:
             good = [(image, plan) for image, plan in group if isinstance(plan, Header)]
             rows = chain.from_iterable(self._cut(*one) for one in good)
             tokens = encode_tiles(self.tokenizer, rows, self.batch, self.device)
-            parts = iter(np.split(tokens, np.cumsum([_layout(plan).grid.tiles for _, plan in good])))
+            parts = iter(
+                np.split(tokens, np.cumsum([_layout(plan).grid.tiles for _, plan in good]))
+            )
             for _, plan in group:
                 yield self._encoded(plan, next(parts)) if isinstance(plan, Header) else plan
 
@@ -75,7 +77,9 @@ class Tiled:
         """Decode the tokens int32 [N, k] of the intact layers."""
         layout = _layout(contents.header)
         if layout.tokens > self.tokenizer.length:
-            raise FormatError(f"damaged: {layout.tokens} tokens per tile are more than the model has")
+            raise FormatError(
+                f"damaged: {layout.tokens} tokens per tile are more than the model has"
+            )
         boundaries = layout.boundaries(contents.header.layers)
         tokens = entropy.unpack(
             contents.payloads, layout.grid.tiles, boundaries, self.tokenizer.vocabulary
@@ -84,9 +88,7 @@ class Tiled:
             raise FormatError("damaged: this model needs all tokens of a tile")
         return tokens
 
-    def _planned(
-        self, image: InputImage, rate: Rate
-    ) -> tuple[InputImage, Header | TitokzipError]:
+    def _planned(self, image: InputImage, rate: Rate) -> tuple[InputImage, Header | TitokzipError]:
         try:
             if image.alpha is not None:
                 raise ImageError("it is transparent, and this model has no alpha channel")

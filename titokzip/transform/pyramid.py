@@ -16,8 +16,7 @@ from functools import lru_cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from titokzip.transform import lapped
-from titokzip.transform import wavelet
+from titokzip.transform import lapped, wavelet
 from titokzip.transform.lapped import SIDE
 
 Planes = NDArray[np.float32]
@@ -67,7 +66,9 @@ def level_sizes(rows: int, columns: int) -> list[list[tuple[int, int]]]:
     for _ in range(levels(rows, columns)):
         low_rows, low_columns = -(-rows // 2), -(-columns // 2)
         high_rows, high_columns = rows // 2, columns // 2
-        sizes.append([(low_rows, high_columns), (high_rows, low_columns), (high_rows, high_columns)])
+        sizes.append(
+            [(low_rows, high_columns), (high_rows, low_columns), (high_rows, high_columns)]
+        )
         rows, columns = low_rows, low_columns
     return [[(rows, columns)], *sizes[::-1]]
 

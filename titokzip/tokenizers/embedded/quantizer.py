@@ -1,17 +1,15 @@
 """Coefficients to integers, optimised for rate and distortion against the context model."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from titokzip.entropy import symbols
-from titokzip.transform.bands import Band, is_chroma
 from titokzip.entropy.coder import code_bands
 from titokzip.entropy.context_model import ContextModel
 from titokzip.entropy.neighbours import PHASES
 from titokzip.entropy.range_coder import PRECISION
 from titokzip.entropy.symbols import LARGEST, Logits, Tables, Values
+from titokzip.transform.bands import Band, is_chroma
 from titokzip.transform.pyramid import Coefficients, Integers
 
 CHROMA = 0.85  # of the luma step

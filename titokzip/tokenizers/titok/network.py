@@ -119,7 +119,6 @@ class TiTok(nn.Module):
     image decoded in one piece is wholly free of seams.
     """
 
-
     def __init__(self, config: TiTokConfig) -> None:
         super().__init__()
         self.config = config
