@@ -38,9 +38,9 @@ def decoded(model, tokens):
 def test_decoding_in_bfloat16_keeps_tokens_and_about_the_pixels(family):
     build, side = family
     exact, light = build(), build().set_decoder_dtype(torch.bfloat16)
-    tiles = tiles(4, side)
-    tokens = exact.encode(tiles)
-    assert torch.equal(light.encode(tiles), tokens)
+    pixels = tiles(4, side)
+    tokens = exact.encode(pixels)
+    assert torch.equal(light.encode(pixels), tokens)
     wanted, pixels = decoded(exact, tokens), decoded(light, tokens)
     assert pixels.dtype == torch.float32
     error = (pixels - wanted).square().mean() / wanted.var()

@@ -11,6 +11,7 @@ from titokzip.zoo.catalog import RELEASES, of_fingerprint, refuse_continuous
 from titokzip.zoo.manifest import Manifest
 
 DEFAULT = "xs"
+ALIASES = {"xs-vivid": "xs-perceptual"}  # old names, understood until 0.2
 _SUFFIXES = (".safetensors", released.SUFFIX)
 
 
@@ -61,6 +62,7 @@ def find(name: str) -> Manifest:
     if name.endswith(_SUFFIXES):
         return read_manifest(Path(name))
     known = list(manifests())
+    name = ALIASES.get(name, name)
     for candidate in known:
         if candidate.name == name:
             return candidate
