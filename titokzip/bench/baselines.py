@@ -1,4 +1,4 @@
-"""The baselines that this machine can run: in-process by a library, else by programs on the PATH."""
+"""The baselines that this machine can run: in-process by a library, or by programs."""
 
 import io
 from collections.abc import Callable, Iterator, Sequence
@@ -52,8 +52,8 @@ def available(
     """
     codecs: dict[str, ImageCodec] = {}
     missing: dict[str, str] = {}
-    for codec in (*_in_process(cache, bare), *_trivial()):
-        codecs.setdefault(codec.name, codec)
+    codecs |= {codec.name: codec for codec in _in_process(cache, bare)}
+    codecs |= {codec.name: codec for codec in _trivial()}
     own = [one for one in programs.own() if one.name not in codecs]
     for program in (*own, *extra):
         absent = program.missing(folders)

@@ -34,7 +34,7 @@ class Distance:
 
     def measures(self, image: str, pixels: Pixels) -> bool:
         """Tell whether it can measure an image."""
-        large = min(pixels.shape[:2]) >= self.smallest
+        large = int(min(pixels.shape[:2])) >= self.smallest
         return large and (self.boxes is None or image in self.boxes)
 
     def features(self, image: str, pixels: Pixels) -> Any:

@@ -24,14 +24,14 @@ from titokzip.errors import ModelError
 Features = NDArray[np.float32]
 _TORCH, _NVIDIA = "https://download.pytorch.org/models", "https://nvlabs-fi-cdn.nvidia.com"
 _HEADS = "pip install lpips (or torchmetrics) for its heads"
-_ALEXNET = f"give --alexnet FILE, from {_TORCH}/alexnet-owt-7be5be79.pth"
-_VGG16 = f"give --vgg16 FILE, from {_TORCH}/vgg16-397923af.pth"
+_ALEXNET = f"AlexNet's weights, {_TORCH}/alexnet-owt-7be5be79.pth"
+_VGG16 = f"VGG16's weights, {_TORCH}/vgg16-397923af.pth"
 HOW_TO_GET = {
     "lpips": f"{_HEADS}, and {_ALEXNET}",
     "lpips-vgg": f"{_HEADS}, and {_VGG16}",
     "dists": f"pip install torchmetrics for its weights, and {_VGG16}",
     "st-lpips": "pip install stlpips-pytorch (--no-deps is enough), which has the weights",
-    "rfid": "give --inception FILE, from"
+    "rfid": "Inception's TorchScript,"
     f" {_NVIDIA}/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
 }
 
@@ -109,7 +109,7 @@ def _inception(module: torch.jit.ScriptModule) -> Callable[[Tensor], Tensor]:
     schema: Any = module._c._get_method("forward").schema
     names = {argument.name for argument in schema.arguments}
     if "return_features" not in names:
-        raise ModelError("not inception-2015-12-05.pt; --features takes any network")
+        raise ModelError("not the TorchScript file inception-2015-12-05.pt")
     return lambda pixels: module(pixels, return_features=True)
 
 

@@ -50,7 +50,7 @@ def from_yuv(data: bytes, size: Size, depth: Depth, grey: bool) -> Image.Image:
         whole[start + i * chroma : start + (i + 1) * chroma].reshape(height // 2, width // 2)
         for i in range(2)
     ]
-    colours = [_resized(half - _middle(depth), (width, height)) for half in halves]
+    colours = [_resized(half - np.float32(_middle(depth)), (width, height)) for half in halves]
     pixels = np.stack([luma, *colours], axis=2) @ _TO_RGB.T
     return _image(pixels[: size[1], : size[0]])
 
@@ -89,19 +89,21 @@ def from_y4m(data: bytes, size: Size) -> Image.Image:
 
 def _planes(image: Image.Image) -> list[Plane]:
     """Split an image into Y, Cb and Cr, or a greyscale one into Y, with even sides."""
-    pixels = np.asarray(image, np.float32) / 255
+    pixels = np.asarray(image, np.float32) / np.float32(255)
     width, height = _even(image.size)
     edges = [(0, height - image.height), (0, width - image.width), (0, 0)]
     pixels = np.pad(pixels, edges[: pixels.ndim], mode="edge")
     if pixels.ndim == 2:
         return [pixels]
     luma, *colours = np.moveaxis(pixels @ _TO_YCBCR.T, 2, 0)
-    return [luma, *(_resized(c, (width // 2, height // 2)) + 0.5 for c in colours)]
+    halves = [_resized(c, (width // 2, height // 2)) + np.float32(0.5) for c in colours]
+    return [luma.astype(np.float32), *halves]
 
 
 def _middle(depth: Depth) -> float:
     """Value of a chroma sample that stands for no colour."""
-    return np.rint(0.5 * (2**depth - 1)) / (2**depth - 1)
+    most = float(2**depth - 1)
+    return round(0.5 * most) / most
 
 
 def _resized(plane: Plane, size: Size) -> Plane:
