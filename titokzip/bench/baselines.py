@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, features
 
-from titokzip.bench import programs, trivial_baselines
+from titokzip.bench import program_codec, programs, trivial_baselines
 from titokzip.bench.cache import Cache
-from titokzip.bench.downscale_search import CodecFailed, ImageCodec, Searched, Size, Trivial
+from titokzip.bench.downscale_search import Searched
+from titokzip.bench.image_codec import CodecFailed, ImageCodec, Size, Trivial
 from titokzip.bench.programs import Program
 
 BASELINES = (
@@ -61,7 +62,7 @@ def available(
             get = f", from {program.source}" if program.source else ""
             missing[program.name] = f"{' and '.join(absent)} not on the PATH{get}"
         else:
-            codecs[program.name] = programs.codec(program, cache, folders, bare)
+            codecs[program.name] = program_codec.codec(program, cache, folders, bare)
     for name in BASELINES:
         if name not in codecs:
             missing.setdefault(name, HOW_TO_GET[name])
@@ -101,7 +102,7 @@ def _webp_options(level: float) -> dict[str, Any]:
 
 def _avif_options(level: float) -> dict[str, Any]:
     options = {"codec": "aom", "advanced": {"tune": "psnr"}, "max_threads": 1}
-    return {"quality": int(level), "speed": 0, **options}
+    return {"quality": int(level), "speed": 2, **options}
 
 
 def _jpeg2000_options(level: float) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def _jpeg2000_options(level: float) -> dict[str, Any]:
 _PILLOW: list[tuple[str, str, str, str, Callable[[float], dict[str, Any]], str]] = [
     ("jpeg", "JPEG", ".jpg", "jpg", _jpeg_options, "4:2:0, optimised, progressive"),
     ("webp", "WEBP", ".webp", "webp", _webp_options, "method 6"),
-    ("avif", "AVIF", ".avif", "avif", _avif_options, "aom, speed 0, tune psnr, 4:2:0, 8 bits"),
+    ("avif", "AVIF", ".avif", "avif", _avif_options, "aom, speed 2, tune psnr, 4:2:0, 8 bits"),
     ("jpeg2000", "JPEG2000", ".jp2", "jpg_2000", _jpeg2000_options, "9/7 wavelet"),
 ]
 
@@ -154,7 +155,10 @@ def _heic_save(image: Image.Image, level: float) -> bytes:
 
     file = io.BytesIO()
     options = {"preset": "placebo", "tune": "psnr"}
-    pillow_heif.from_pillow(image).save(file, quality=int(level), enc_params=options)
+    try:
+        pillow_heif.from_pillow(image).save(file, quality=int(level), enc_params=options)
+    except (RuntimeError, ValueError) as error:  # x265 takes no image below 8 pixels
+        raise CodecFailed(f"heic: {error}") from error
     return file.getvalue()
 
 

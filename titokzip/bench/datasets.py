@@ -6,7 +6,6 @@ are followed. What looks like data and cannot be read, such as a compressed shar
 """
 
 import hashlib
-import os
 import random
 import tarfile
 from collections.abc import Iterator
@@ -19,19 +18,12 @@ from pathlib import Path
 from PIL import Image
 
 from titokzip import images
+from titokzip.bench.data_files import PACKED, SUFFIXES, walk
 from titokzip.errors import TitokzipError
 
-SUFFIXES = {
-    ".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm",
-    ".gif", ".jp2",
-}  # fmt: skip
-_PACKED = (".gz", ".tgz", ".bz2", ".xz", ".txz", ".zst", ".zip", ".7z")  # not read as they are
 SAMPLES = (
     "astronaut.png", "camera.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg",
 )  # fmt: skip
-
-
-RUN_FILES = ("settings.json", "rows.jsonl")  # what every run leaves in its folder
 
 
 class DatasetError(TitokzipError):
@@ -210,7 +202,7 @@ def _path(name: str, root: Path | None) -> Path:
 
 def _items(path: Path, out: Path | None, skipped: dict[str, str]) -> Iterator[Item]:
     if path.is_dir():
-        for file in _walk(path, out, skipped):
+        for file in walk(path, out, skipped):
             inside = file.relative_to(path).as_posix()
             if file.suffix.lower() in SUFFIXES:
                 yield Item(inside, file)
@@ -218,51 +210,10 @@ def _items(path: Path, out: Path | None, skipped: dict[str, str]) -> Iterator[It
                 yield from _members(file, f"{inside}/")
     elif path.suffix == ".tar":
         yield from _members(path, "")
-    elif path.name.lower().endswith(_PACKED):
+    elif path.name.lower().endswith(PACKED):
         raise DatasetError(f"{path}: compressed; unpack it to a .tar or a folder first")
     else:
         yield Item(path.name, path)
-
-
-def _walk(top: Path, out: Path | None, skipped: dict[str, str]) -> Iterator[Path]:
-    """List images and tars below a folder by name, through links, each folder once."""
-    seen: set[str] = set()
-    own = out.resolve() if out else None
-
-    def unreadable(error: OSError) -> None:
-        skipped[str(error.filename)] = f"cannot be read ({error.strerror})"
-
-    for folder, folders, names in os.walk(top, onerror=unreadable, followlinks=True):
-        place = Path(folder)
-        real = place.resolve()
-        if str(real) in seen or real == own or _is_run(place):
-            if real == own or _is_run(place):
-                skipped[folder] = "what a run of bench wrote"
-            folders.clear()
-            continue
-        seen.add(str(real))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and (why := _unread(place / name)) is not None:
-                if why:
-                    skipped[str(place / name)] = why
-                else:
-                    yield place / name
-
-
-def _is_run(folder: Path) -> bool:
-    return all((folder / name).exists() for name in RUN_FILES)
-
-
-def _unread(file: Path) -> str | None:
-    """Say why a file is not read: nothing if it is, None if it is no data."""
-    suffix = file.suffix.lower()
-    if suffix not in SUFFIXES and suffix != ".tar":
-        packed = file.name.lower().endswith(_PACKED)
-        return "compressed; unpack it to a .tar or a folder first" if packed else None
-    if file.is_symlink() and not file.exists():
-        return "a link that leads nowhere"
-    return "" if file.is_file() else "no file"
 
 
 def _members(path: Path, prefix: str) -> Iterator[Item]:

@@ -1,4 +1,4 @@
-"""Every baseline behind one protocol: an image and numbers of bytes to files.
+"""The search of a baseline's best file for a number of bytes, over downscales and qualities.
 
 At a few hundred bytes no classical codec fits a whole image, so every baseline may shrink it first.
 On each of `SCALES` the finest quality that fits is found, and of those results the best PSNR wins;
@@ -8,70 +8,18 @@ Lanczos enlarges it again. The decoder receives the size of the original as free
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
 from titokzip.bench.cache import Cache, hash_of, hash_of_pixels
 from titokzip.bench.containers import codestream_bytes
+from titokzip.bench.image_codec import CodecFailed, Encoded, Size
 from titokzip.bench.metrics import Pixels, psnr
-from titokzip.errors import TitokzipError
 
 SCALES = (1, 0.75, 0.625, 0.5, 0.375, 0.25, 0.1875, 0.125, 0.09, 0.0625, 0.045, 0.032)
-Size = tuple[int, int]  # width, height
 _LIKELY_DOUBLING = 0.1  # of the range of qualities, for a file of twice the bytes
 _LIKELY_BPP = 0.2  # of a coded pixel, at the scale that wins
-
-
-class CodecFailed(TitokzipError):
-    """A baseline could not encode or decode an image."""
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A file of a baseline, and the size of the image inside it."""
-
-    data: bytes
-    coded: Size  # before it is enlarged again
-    grey: bool = False
-    setting: str = ""  # the quality that was found
-
-    @property
-    def key(self) -> str:
-        """Hash of all that its decoder sees."""
-        return hash_of(self.data, self.coded, self.grey)
-
-
-class ImageCodec(Protocol):
-    """What the bench asks of a codec."""
-
-    @property
-    def name(self) -> str:
-        """As it is called in tables."""
-        ...
-
-    @property
-    def suffix(self) -> str:
-        """Of its files."""
-        ...
-
-    @property
-    def note(self) -> str:
-        """Program or library, version and settings, for the result."""
-        ...
-
-    def encode(self, image: Image.Image, budgets: Sequence[int]) -> list[Encoded | None]:
-        """Make the best file of at most so many bytes for each budget; None where none fits."""
-        ...
-
-    def decode(self, encoded: Encoded, size: Size) -> Image.Image:
-        """Decode to RGB or greyscale of that size; the inverse of `encode`, but for the loss."""
-        ...
-
-    def compared_bytes(self, data: bytes) -> int:
-        """Count the bytes that a budget limits."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -119,59 +67,6 @@ class Searched:
             data = self.save(image, quality)
             self.cache.put(key, data)
         return data
-
-
-@dataclass(frozen=True)
-class Best:
-    """A codec that can be used in several ways: for each image the best of them, by PSNR."""
-
-    name: str
-    suffix: str
-    note: str
-    ways: tuple[Searched, ...]
-
-    def encode(self, image: Image.Image, budgets: Sequence[int]) -> list[Encoded | None]:
-        """Try all ways."""
-        pixels = np.asarray(image)
-
-        def quality(encoded: Encoded) -> float:
-            return psnr(pixels, np.asarray(self.decode(encoded, image.size)))
-
-        made = zip(*(way.encode(image, budgets) for way in self.ways), strict=True)
-        return [max(filter(None, files), key=quality, default=None) for files in made]
-
-    def decode(self, encoded: Encoded, size: Size) -> Image.Image:
-        """Decode as any of them does."""
-        return self.ways[0].decode(encoded, size)
-
-    def compared_bytes(self, data: bytes) -> int:
-        """Count as any of them does."""
-        return self.ways[0].compared_bytes(data)
-
-
-@dataclass(frozen=True)
-class Trivial:
-    """A placeholder whose only dial is its number of cells or waves."""
-
-    name: str
-    suffix: str
-    note: str
-    save: Callable[[Image.Image, int], bytes | None]
-    load: Callable[[bytes, Size, bool], Image.Image]
-
-    def encode(self, image: Image.Image, budgets: Sequence[int]) -> list[Encoded | None]:
-        """Fill the bytes as far as they go."""
-        grey = image.mode == "L"
-        made = [self.save(image, budget) for budget in budgets]
-        return [None if data is None else Encoded(data, image.size, grey) for data in made]
-
-    def decode(self, encoded: Encoded, size: Size) -> Image.Image:
-        """Decode it at that size."""
-        return self.load(encoded.data, size, encoded.grey)
-
-    def compared_bytes(self, data: bytes) -> int:
-        """Count all of them."""
-        return len(data)
 
 
 class _Scale:

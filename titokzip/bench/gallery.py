@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from titokzip.bench.downscale_search import Encoded
+from titokzip.bench.image_codec import Encoded
 from titokzip.bench.measure import Line, lines
 from titokzip.bench.plan import OURS, Plan, file_of
 from titokzip.bench.report import sign_of

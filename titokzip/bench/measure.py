@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 from titokzip.bench.datasets import Item
-from titokzip.bench.downscale_search import Encoded
 from titokzip.bench.frechet import Stores
+from titokzip.bench.image_codec import Encoded
 from titokzip.bench.measures import Measures
 from titokzip.bench.metrics import Pixels
 from titokzip.bench.networks import Extractor, Features

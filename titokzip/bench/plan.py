@@ -9,8 +9,8 @@ from titokzip.bench import ours
 from titokzip.bench.cache import Cache
 from titokzip.bench.datasets import Dataset
 from titokzip.bench.distances import Distance
-from titokzip.bench.downscale_search import ImageCodec
 from titokzip.bench.frechet import Statistics
+from titokzip.bench.image_codec import ImageCodec
 from titokzip.bench.metric_programs import MetricProgram
 from titokzip.bench.networks import Extractor
 from titokzip.bench.ours import Ours

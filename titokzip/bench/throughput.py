@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from titokzip.bench.downscale_search import ImageCodec, Searched
+from titokzip.bench.downscale_search import Searched
+from titokzip.bench.image_codec import ImageCodec
 from titokzip.bench.ours import BATCHES, Ours
 from titokzip.bench.plan import Plan, Point
 from titokzip.errors import ModelError, TitokzipError
