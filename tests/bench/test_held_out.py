@@ -49,8 +49,20 @@ def test_the_committed_lists():
 
     found = json.loads(files("titokzip.bench").joinpath("held_out.json").read_text())
     assert {name: len(images) for name, images in found.items()} == {
-        "kodak": 24, "imagenet-heldout": 100, "cq100": 100,
+        "kodak": 24, "imagenet-heldout": 100, "cq100": 100, "graphics": 19,
     }  # fmt: skip
     for images in found.values():
         assert len(set(images.values())) == len(images)
         assert all(len(sha) == 64 for sha in images.values())
+
+
+def test_the_graphics_are_drawn_as_they_are_listed(tmp_path):
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    script = Path(__file__).parents[2] / "benchmarks" / "graphics.py"
+    subprocess.run([sys.executable, str(script), str(tmp_path / "graphics")], check=True)
+    dataset = find("graphics", tmp_path)
+    assert len(dataset.items) == 19
+    assert set(held_out.hashes(dataset)) == set(held_out.listed("graphics"))
