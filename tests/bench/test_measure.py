@@ -10,7 +10,7 @@ import pytest
 import toys
 from photos import photo
 
-from titokzip.bench import comparison, report
+from titokzip.bench import OURS, comparison, report
 from titokzip.bench.baselines import available
 from titokzip.bench.cache import Cache
 from titokzip.bench.containers import codestream_bytes
@@ -20,7 +20,7 @@ from titokzip.bench.measure import lines, run
 from titokzip.bench.metrics import ms_ssim, psnr
 from titokzip.bench.networks import Extractor
 from titokzip.bench.ours import Ours
-from titokzip.bench.plan import OURS, Plan, Point, file_of
+from titokzip.bench.plan import Plan, Point, file_of
 from titokzip.bench.references import References, finish
 from titokzip.bitstream import container
 

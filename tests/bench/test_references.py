@@ -5,13 +5,13 @@ import pytest
 import toys
 from photos import photo
 
-from titokzip.bench import frechet, references
+from titokzip.bench import OURS, frechet, references
 from titokzip.bench.datasets import Protocol, find
 from titokzip.bench.frechet import Statistics
 from titokzip.bench.measure import run
 from titokzip.bench.networks import Extractor
 from titokzip.bench.ours import Ours
-from titokzip.bench.plan import OURS, Plan, Point
+from titokzip.bench.plan import Plan, Point
 from titokzip.bench.references import finish, place, take
 from titokzip.errors import ModelError
 

@@ -4,12 +4,12 @@ import pytest
 import toys
 from photos import photo, png
 
-from titokzip.bench import throughput
+from titokzip.bench import OURS, throughput
 from titokzip.bench.baselines import available
 from titokzip.bench.cache import Cache
 from titokzip.bench.datasets import find
 from titokzip.bench.ours import Ours
-from titokzip.bench.plan import OURS, Plan, Point
+from titokzip.bench.plan import Plan, Point
 from titokzip.errors import ModelError
 
 

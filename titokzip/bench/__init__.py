@@ -7,3 +7,5 @@
 `ours` is the only module that knows our codec's interface. Baselines are libraries (`baselines`)
 and programs (`programs`) behind one search (`downscale_search`). A `cache` keeps what they give.
 """
+
+OURS = "titokzip"  # our codec; of several models, what the names of all of them start with

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from titokzip.bench import OURS
 from titokzip.bench.bd_rate import NoBDRate, bd_rate, overlap
-from titokzip.bench.plan import OURS
 from titokzip.bench.report import is_measure, is_paired, rate_of, sign_of
 
 Line = dict[str, Any]

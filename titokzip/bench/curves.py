@@ -10,8 +10,7 @@ from html import escape
 from itertools import cycle
 from typing import Any
 
-from titokzip.bench import published
-from titokzip.bench.plan import OURS
+from titokzip.bench import OURS, published
 from titokzip.bench.report import is_measure, rate_of
 from titokzip.bench.table import columns, name
 

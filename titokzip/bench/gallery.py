@@ -9,9 +9,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from titokzip.bench import OURS
 from titokzip.bench.image_codec import Encoded
 from titokzip.bench.measure import Line, lines
-from titokzip.bench.plan import OURS, Plan, file_of
+from titokzip.bench.plan import Plan, file_of
 from titokzip.bench.report import sign_of
 
 _EACH, _SIDE = 3, 640  # images at either end; pixels of the longer side on the page

@@ -16,7 +16,6 @@ from titokzip.errors import TitokzipError
 from titokzip.images import InputImage
 from titokzip.rate_control import Rate
 
-NAME = "titokzip"
 DEFAULT_MODEL = zoo.DEFAULT
 BATCHES = {"cpu": (1, 16), "mps": (1, 16, 64), "cuda": (1, 16, 64, 256)}  # tiles
 _NETWORK = ("encode", "decode_features", "decode_pixels")  # methods of a tokenizer

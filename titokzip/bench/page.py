@@ -11,9 +11,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from titokzip.bench import curves, published
+from titokzip.bench import OURS, curves, published
 from titokzip.bench.gallery import Shown
-from titokzip.bench.plan import OURS
 from titokzip.bench.table import columns, compared, footnotes, name, shown, title
 
 Line = dict[str, Any]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from titokzip.bench import ours
+from titokzip.bench import OURS
 from titokzip.bench.cache import Cache
 from titokzip.bench.datasets import Dataset
 from titokzip.bench.distances import Distance
@@ -16,7 +16,6 @@ from titokzip.bench.networks import Extractor
 from titokzip.bench.ours import Ours
 from titokzip.rate_control import Rate
 
-OURS = ours.NAME  # our codec; of several models, what the names of all of them start with
 KEPT = 1000  # images whose files stay, and whose rows are in the result
 
 

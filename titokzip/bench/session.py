@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from titokzip.bench import (
+    OURS,
     baselines,
     comparison,
     distances,
@@ -27,7 +28,7 @@ from titokzip.bench.datasets import DatasetError, Protocol, find
 from titokzip.bench.measure import Line, lines, run
 from titokzip.bench.networks import Extractor, Files
 from titokzip.bench.ours import DEFAULT_MODEL, Ours
-from titokzip.bench.plan import KEPT, OURS, Plan, Point
+from titokzip.bench.plan import KEPT, Plan, Point
 from titokzip.bench.programs import Program
 from titokzip.bench.references import References
 from titokzip.errors import TitokzipError
