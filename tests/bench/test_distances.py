@@ -180,7 +180,7 @@ def test_st_lpips_is_that_of_its_package(monkeypatch):
 
 
 def test_faces_are_compared_in_their_boxes(script, tmp_path):
-    (tmp_path / "faces.json").write_text(json.dumps({"a.png": [10, 5, 60, 55]}))
+    (tmp_path / "faces.json").write_text(json.dumps({"a": [10, 5, 60, 55]}))
     files = Files(face_network=script(Means(), "means"), faces=tmp_path / "faces.json")
     one = named("face", files)
     assert one.measures("a.png", PIXELS)

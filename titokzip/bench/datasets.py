@@ -40,6 +40,7 @@ class Place:
 
     folders: tuple[str, ...]  # below the data root; the first is the one to recommend
     source: str
+    without: tuple[str, ...] = ()  # images that another of these sets has
 
 
 PLACES = {
@@ -63,6 +64,7 @@ PLACES = {
     "cq100": Place(
         ("cq100", "CQ100", "CQ100/img"),
         "https://data.mendeley.com/datasets/vw5ys9hfxw/3 (CQ100, 100 photos, CC BY-SA 4.0)",
+        without=("ball_caps", "girl", "macaws", "motocross"),  # kodim03, 15, 23 and 05
     ),
     "imagenet-heldout": Place(
         ("imagenet-heldout",),
@@ -168,6 +170,10 @@ def find(
     """
     skipped: dict[str, str] = {}
     items = _samples() if name == "samples" else list(_items(_path(name, root), out, skipped))
+    if name in PLACES:
+        double = [item for item in items if Path(item.name).stem in PLACES[name].without]
+        skipped |= {item.name: "an image of another test set" for item in double}
+        items = [item for item in items if item not in double]
     if not items:
         seen = "".join(f"; {one}: {why}" for one, why in list(skipped.items())[:3])
         raise DatasetError(f"{_path(name, root)}: no images and no tar of images in there{seen}")

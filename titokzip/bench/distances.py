@@ -35,12 +35,17 @@ class Distance:
     def measures(self, image: str, pixels: Pixels) -> bool:
         """Tell whether it can measure an image."""
         large = int(min(pixels.shape[:2])) >= self.smallest
-        return large and (self.boxes is None or image in self.boxes)
+        return large and (self.boxes is None or self.box(image) is not None)
+
+    def box(self, image: str) -> Box | None:
+        """Find what it looks at of an image, by its name with or without a suffix."""
+        boxes = self.boxes or {}
+        return boxes.get(image) or boxes.get(Path(image).stem)
 
     def features(self, image: str, pixels: Pixels) -> Any:
         """Compute what is compared of an image, or of the box in it."""
-        if self.boxes is not None:
-            left, top, right, bottom = self.boxes[image]
+        if (box := self.box(image)) is not None:
+            left, top, right, bottom = box
             pixels = pixels[top:bottom, left:right]
         with torch.inference_mode():
             batch = torch.from_numpy(pixels.copy()).to(self.device).permute(2, 0, 1)[None]

@@ -35,8 +35,7 @@ class Measures:
         for one in self._plan.distances:
             found[one.name] = None
             if one.measures(self._name, self._pixels):
-                box = one.boxes[self._name] if one.boxes is not None else None
-                parts = ("distance", one.name, one.sha256, box, *pair)
+                parts = ("distance", one.name, one.sha256, one.box(self._name), *pair)
                 found[one.name] = _cached(cache, parts, partial(self._distance, one, pixels))
         for program in self._plan.programs:
             found[program.name] = None
