@@ -20,7 +20,7 @@ DEFAULT_MODEL = zoo.DEFAULT
 BATCHES = {"cpu": (1, 16), "mps": (1, 16, 64), "cuda": (1, 16, 64, 256)}  # tiles
 _NETWORK = ("encode", "decode_features", "decode_pixels")  # methods of a tokenizer
 # Networks whose features a model was trained against, where its manifest does not say.
-_TRAINED_AGAINST = {"xs": (), "xs-vivid": ("tiny-darknet",), "xs-perceptual": ("tiny-darknet",)}
+_TRAINED_AGAINST = {"xs": (), "xs-perceptual": ("tiny-darknet",)}
 
 
 class Ours:
