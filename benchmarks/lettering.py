@@ -1,7 +1,10 @@
-"""Letters of 5 x 7 squares, for `graphics.py`: the same on every machine, without any font."""
+"""Canvases, and letters of 5 x 7 squares, for `graphics.py`: the same on every machine."""
 
-from PIL import ImageDraw
+from collections.abc import Callable
 
+from PIL import Image, ImageDraw
+
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 # Columns of seven bits, the lowest on top, for the letters that the words below use.
 GLYPHS = {
     "A": "7E1111117E", "B": "7F49494936", "C": "3E41414122", "D": "7F4141413E", "E": "7F49494941",
@@ -15,6 +18,10 @@ GLYPHS = {
     "/": "2010080402", "=": "1414141414", "(": "001C224100", ")": "0041221C00", "%": "2313086462",
     "_": "4040404040", "$": "242A7F2A12", ">": "0041221408", "'": "0005030000", " ": "0000000000",
 }  # fmt: skip
+WORDS = (
+    "THE QUICK BROWN FOX JUMPS OVER THE LAZY DOG", "PACK MY BOX WITH FIVE DOZEN LIQUOR JUGS",
+    "HOW VEXINGLY QUICK DAFT ZEBRAS JUMP", "1,234.56 - 7,890 = 24 % (SEE P. 15)",
+)  # fmt: skip
 
 
 def write(
@@ -30,3 +37,13 @@ def write(
                     left, top = x + i * scale, y + j * scale
                     draw.rectangle((left, top, left + scale - 1, top + scale - 1), fill=colour)
         x += 6 * scale
+
+
+def canvas(width: int, height: int, colour=WHITE) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    image = Image.new("RGB", (width, height), colour)
+    return image, ImageDraw.Draw(image)
+
+
+def smoothed(make: Callable[[int], Image.Image], width: int, height: int) -> Image.Image:
+    """Draw at four times the size and shrink: edges are anti-aliased, as real ones are."""
+    return make(4).resize((width, height), Image.Resampling.BOX)
