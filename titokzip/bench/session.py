@@ -109,14 +109,8 @@ def start(settings: Settings, progress: Callable[[int, int], None]) -> Line:
 
 def _plan(settings: Settings) -> tuple[Plan, dict[str, str]]:
     """Load what a run needs; also say which baselines are not here, and why."""
-    dataset = find(
-        settings.dataset,
-        settings.root,
-        settings.limit,
-        settings.seed,
-        settings.protocol,
-        settings.out,
-    )
+    asked = (settings.dataset, settings.root, settings.limit, settings.seed)
+    dataset = find(*asked, settings.protocol, settings.out)
     cache = Cache(settings.cache)
     models = {
         name: Ours.load(model, settings.device, settings.protocol.truncate)
@@ -124,20 +118,20 @@ def _plan(settings: Settings) -> tuple[Plan, dict[str, str]]:
     }
     here = baselines.available(cache, settings.folders, settings.bare, settings.extra)
     known = (*BASELINES, *(program.name for program in settings.extra))
-    asked = dict.fromkeys(known if settings.codecs is None else settings.codecs)
+    names = dict.fromkeys(known if settings.codecs is None else settings.codecs)
     device = next(iter(models.values())).device
     plan = Plan(
         dataset,
         settings.points,
         models,
-        tuple(here.codecs[name] for name in asked if name in here.codecs),
+        tuple(here.codecs[name] for name in names if name in here.codecs),
         tuple(distances.distances(settings.files, device)),
         tuple(metric_programs.available()),
         tuple(networks.extractors(settings.files, settings.patch, device)),
         workers=settings.workers,
         cache=cache,
     )
-    return plan, {name: here.missing[name] for name in asked if name in here.missing}
+    return plan, {name: here.missing[name] for name in names if name in here.missing}
 
 
 def _described(settings: Settings, plan: Plan) -> Line:
