@@ -102,7 +102,7 @@ def _webp_options(level: float) -> dict[str, Any]:
 
 def _avif_options(level: float) -> dict[str, Any]:
     options = {"codec": "aom", "advanced": {"tune": "psnr"}, "max_threads": 1}
-    return {"quality": int(level), "speed": 2, **options}
+    return {"quality": int(level), "speed": 4, **options}
 
 
 def _jpeg2000_options(level: float) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def _jpeg2000_options(level: float) -> dict[str, Any]:
 _PILLOW: list[tuple[str, str, str, str, Callable[[float], dict[str, Any]], str]] = [
     ("jpeg", "JPEG", ".jpg", "jpg", _jpeg_options, "4:2:0, optimised, progressive"),
     ("webp", "WEBP", ".webp", "webp", _webp_options, "method 6"),
-    ("avif", "AVIF", ".avif", "avif", _avif_options, "aom, speed 2, tune psnr, 4:2:0, 8 bits"),
+    ("avif", "AVIF", ".avif", "avif", _avif_options, "aom, speed 4, tune psnr, 4:2:0, 8 bits"),
     ("jpeg2000", "JPEG2000", ".jp2", "jpg_2000", _jpeg2000_options, "9/7 wavelet"),
 ]
 
