@@ -25,7 +25,8 @@ from titokzip.errors import ModelError, TitokzipError
 from titokzip.images import InputImage
 from titokzip.images import read as read_image
 from titokzip.rate_control import Rate
-from titokzip.runtime.matmul_peak import flops, matmul_peak
+from titokzip.runtime.device import synchronize
+from titokzip.runtime.matmul_peak import count_flops, matmul_peak
 
 Line = dict[str, Any]
 _IMAGES = 4  # of the data set, repeated where a batch takes more
@@ -118,15 +119,15 @@ def _shares(one: Ours, group: list[InputImage], rate: Rate) -> Line:
     }
     rates, inside = dict[str, float](), dict[str, float]()
     for name, call in work.items():
-        operations = flops(call)
-        with one.network_seconds(lambda: _synchronize(one.device)) as seconds:
+        operations = count_flops(call)
+        with one.network_seconds(lambda: synchronize(one.device)) as seconds:
             begun = time.perf_counter()
             call()
             whole = time.perf_counter() - begun
         spent = sum(seconds)
         inside[name] = spent / whole
         rates[name] = operations / spent if spent else 0.0
-    peak = max(matmul_peak(torch.device(one.device)), *rates.values())
+    peak = max(matmul_peak(torch.device(one.device), one.dtype), *rates.values())
     return {
         "precision": str(one.dtype).removeprefix("torch."),
         "matmul_peak_gflops": peak / 1e9,
@@ -166,10 +167,10 @@ def _timed(work: Callable[[], object], group: Sequence[object], device: str) -> 
     work()  # the warm-up
     rounds: list[float] = []
     while len(rounds) < _ROUNDS[0] or (len(rounds) < _ROUNDS[1] and sum(rounds) < _ENOUGH):
-        _synchronize(device)
+        synchronize(device)
         begun = time.perf_counter()
         work()
-        _synchronize(device)
+        synchronize(device)
         rounds.append(time.perf_counter() - begun)
     each = [seconds / len(group) for seconds in rounds]
     median = float(np.median(each))
@@ -185,13 +186,6 @@ def _timed(work: Callable[[], object], group: Sequence[object], device: str) -> 
 
 def _seconds(figures: Line) -> float:
     return float(sum(figures[way]["median_seconds"] for way in ("encode", "decode")))
-
-
-def _synchronize(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
-    elif device.startswith("mps"):
-        torch.mps.synchronize()
 
 
 def _png(image: Image.Image) -> bytes:
