@@ -224,7 +224,8 @@ def tried(
     row |= {"pictures a second": round(rate, 2)}
     row |= {"parameters": sum(p.numel() for p in model.parameters())}
     for where, tiles in watched.items():
-        row[where] = measured(model, start.context_model, F.interpolate(tiles, model.size, mode="area"))
+        resized = F.interpolate(tiles, model.size, mode="area")
+        row[where] = measured(model, start.context_model, resized)
     if large and isinstance(model, Spectral):
         row["border steps"] = border_steps(model, large)
     return row

@@ -1,11 +1,11 @@
-"""Measure what painting in bfloat16 costs the embedded models in PSNR, and what it saves.
+"""Measure what decoding in bfloat16 costs the embedded models in PSNR, and what it saves.
 
     python benchmarks/precision.py FOLDER... > benchmarks/results/precision.json
 
-Each photo is compressed once and painted in float32 and in bfloat16. `between` is the PSNR of one
-picture against the other, `levels` the most by which a pixel differs, `change` how much more (least
-and most) the one in bfloat16 has against the photo. Seconds are the processor's, in float32 and in
-bfloat16, of all photos, on one thread.
+Each image is compressed once and decoded in float32 and in bfloat16. `between` is the PSNR of one
+result against the other, `levels` the largest difference of a pixel, `change` the least and largest
+gain of bfloat16 in PSNR against the original. Seconds are CPU time, in float32 and in bfloat16, of
+all images, on one thread.
 """
 
 import argparse
@@ -28,7 +28,7 @@ PRECISIONS = ("float32", "bfloat16")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
-    parser.add_argument("--models", nargs="+", default=["xs", "xs-vivid"])
+    parser.add_argument("--models", nargs="+", default=["xs", "xs-perceptual"])
     args = parser.parse_args()
     torch.set_num_threads(1)
     rows = [row for model in args.models for row in measured(model, args.folders)]
@@ -45,7 +45,7 @@ def measured(model: str, folders: list[Path]) -> Iterator[dict]:
         change = light - exact
         yield {
             "model": model,
-            "photos": folder.name,
+            "images": folder.name,
             "count": len(files),
             "between": {"mean": round(between.mean(), 2), "least": round(between.min(), 2)},
             "levels": int(levels.max()),
@@ -57,15 +57,15 @@ def measured(model: str, folders: list[Path]) -> Iterator[dict]:
 
 
 def compared(codecs: list[Codec], file: Path) -> list[float]:
-    photo = Image.open(file).convert("RGB")
-    data, painted, seconds = codecs[0].compress(photo), [], []
+    image = Image.open(file).convert("RGB")
+    data, decoded, seconds = codecs[0].compress(image), [], []
     for codec in codecs:
         start = time.process_time()
-        painted.append(np.asarray(codec.decompress(data)))
+        decoded.append(np.asarray(codec.decompress(data)))
         seconds.append(time.process_time() - start)
-    original, (exact, light) = np.asarray(photo), painted
+    original, (exact, light) = np.asarray(image), decoded
     levels = np.abs(exact.astype(int) - light).max()
-    against = [psnr(original, picture) for picture in painted]
+    against = [psnr(original, one) for one in decoded]
     return [psnr(exact, light), levels, *against, *seconds]
 
 
