@@ -8,7 +8,7 @@ model), or square tiles (released tokenizers). The bitstream wraps them in a hea
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -33,6 +33,10 @@ class Codec:
     name: str
     fingerprint: bytes
     layout: Layout
+
+    def with_batch(self, batch: int) -> "Codec":
+        """Make the same codec with another batch."""
+        return replace(self, layout=self.layout.with_batch(batch))
 
     def compress(self, image: InputImage, rate: Rate | None = None) -> bytes:
         """Compress an image to the bytes of a .ttk file.

@@ -3,32 +3,29 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import torch
 from PIL import Image
 
-from titokzip import zoo
+from titokzip import loading, zoo
 from titokzip.bitstream import container
+from titokzip.bitstream.header import TileLayout
 from titokzip.codec import Codec
 from titokzip.errors import TitokzipError
 from titokzip.images import InputImage
 from titokzip.rate_control import Rate
 
 DEFAULT_MODEL = zoo.DEFAULT
-BATCHES = {"cpu": (1, 16), "mps": (1, 16, 64), "cuda": (1, 16, 64, 256)}  # tiles
-_NETWORK = ("encode", "decode_features", "decode_pixels")  # methods of a tokenizer
-# Networks whose features a model was trained against, where its manifest does not say.
-_TRAINED_AGAINST = {"xs": (), "xs-perceptual": ("tiny-darknet",)}
+BATCHES = {"cpu": (1, 16), "mps": (1, 16, 64), "cuda": (1, 16, 64, 256)}  # tiles or images
 
 
 class Ours:
     """One model of ours; images in, whole files out, and back."""
 
-    def __init__(self, codec: Codec, model: str = "") -> None:
-        """Wrap a codec, and name the model that it was loaded from."""
-        self.codec, self.model = codec, model
+    def __init__(self, codec: Codec, model: str = "", reload: dict[str, Any] | None = None) -> None:
+        """Wrap a codec; `model` and `reload` are what it was loaded by."""
+        self.codec, self.model, self.reload = codec, model, reload or {}
 
     @classmethod
     def load(cls, model: str, device: str, truncate: bool = False) -> "Ours":
@@ -37,48 +34,51 @@ class Ours:
         Raises:
             ModelError: it is not here, or damaged.
         """
-        return cls(replace(Codec.load(model, device), truncate=truncate), model)
+        how = {"device": device, "truncate": truncate}
+        return cls(loading.load(model, **how), model, how)
 
     @property
     def device(self) -> str:
         """Where the networks run."""
-        return self.codec.device
+        return self.codec.layout.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Precision of the networks."""
-        tokenizer = self.codec.model.tokenizer
-        first = next(iter(getattr(tokenizer, "parameters", list)()), None)
-        return torch.float32 if first is None else first.dtype
+        """Precision of the decoder network."""
+        return self.codec.layout.dtype
 
     def batched(self, batch: int) -> "Ours":
         """Make the same codec with another batch."""
-        return Ours(replace(self.codec, batch=batch), self.model)
+        return Ours(self.codec.with_batch(batch), self.model, self.reload)
 
     def images_per_batch(self, image: InputImage, rate: Rate, batch: int) -> int:
         """Count the images that fill a batch."""
-        tiles = max(1, self._tiles(self.encode_one(image, rate)))
+        layout = container.unpack(self.encode_one(image, rate)).header.layout
+        tiles = layout.grid.tiles if isinstance(layout, TileLayout) else 1
         return max(1, -(-batch // tiles))
 
     def encode(self, images: Iterable[InputImage], rate: Rate) -> Iterator[bytes | TitokzipError]:
         """Compress images in order; one that fails gives its error."""
-        yield from self.codec.compress_all(images, rate)
+        yield from self.codec.compress_many(images, rate)
 
     def encode_one(self, image: InputImage, rate: Rate) -> bytes:
         """Compress an image.
 
         Raises:
-            TitokzipError: it cannot be.
+            TitokzipError: it cannot be compressed.
         """
-        data = next(self.encode([image], rate))
-        if isinstance(data, TitokzipError):
-            raise data
-        return data
+        return self.codec.compress(image, rate)
 
     def decode(self, files: Iterable[bytes]) -> Iterator[Image.Image]:
-        """Decode files in order, batched across files."""
-        contents = (container.unpack(data) for data in files)
-        yield from self.codec.paint_all([(c.header, self.codec.read(c)) for c in contents])
+        """Decode files in order, batched across files.
+
+        Raises:
+            TitokzipError: one cannot be decoded.
+        """
+        for result in self.codec.decompress_many(container.unpack(data) for data in files):
+            if isinstance(result, TitokzipError):
+                raise result
+            yield result
 
     def facts(self, data: bytes) -> dict[str, float]:
         """Say of a file what a row may tell besides its size."""
@@ -88,7 +88,7 @@ class Ours:
     @contextmanager
     def network_seconds(self, wait: Callable[[], None]) -> Iterator[list[float]]:
         """Gather the seconds of each call of the networks while the context lasts."""
-        tokenizer, seconds = self.codec.model.tokenizer, list[float]()
+        seconds = list[float]()
 
         def timed(function: Callable[..., Any]) -> Callable[..., Any]:
             def call(*given: Any, **named: Any) -> Any:
@@ -101,16 +101,14 @@ class Ours:
 
             return call
 
-        for name in _NETWORK:
-            object.__setattr__(tokenizer, name, timed(getattr(tokenizer, name)))
+        calls = self.codec.layout.network_calls()
+        for owner, name in calls:
+            object.__setattr__(owner, name, timed(getattr(owner, name)))
         try:
             yield seconds
         finally:
-            for name in _NETWORK:
-                object.__delattr__(tokenizer, name)
-
-    def _tiles(self, data: bytes) -> int:
-        return container.unpack(data).header.grid.tiles
+            for owner, name in calls:
+                object.__delattr__(owner, name)
 
 
 def identity(model: str) -> dict[str, Any]:
@@ -120,12 +118,9 @@ def identity(model: str) -> dict[str, Any]:
         ModelError: it is not here.
     """
     manifest = zoo.find(model)
-    against = getattr(manifest, "trained_against", None)
-    if against is None:
-        against = _TRAINED_AGAINST.get(manifest.name)
     return {
         "name": manifest.name,
         "fingerprint": manifest.fingerprint.hex(),
         "digest": manifest.digest.hex(),
-        "trained_against": None if against is None else list(against),
+        "trained_against": manifest.trained_against and list(manifest.trained_against),
     }

@@ -1,7 +1,7 @@
 """What the codec asks of a layout; the wall between tile tokenizers and the transform codec."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from titokzip.bitstream.header import Header
 from titokzip.errors import TitokzipError
 from titokzip.images import InputImage
 from titokzip.rate_control import Rate
+
+if TYPE_CHECKING:
+    import torch
 
 Size = tuple[int, int]  # width and height in pixels
 
@@ -26,6 +29,21 @@ class Encoded(NamedTuple):
 
 class Layout(Protocol):
     """Images to layers of entropy-coded tokens, and back."""
+
+    device: str
+
+    @property
+    def dtype(self) -> "torch.dtype":
+        """Precision of the decoder network."""
+        ...
+
+    def with_batch(self, batch: int) -> Self:
+        """Make the same layout with another batch."""
+        ...
+
+    def network_calls(self) -> list[tuple[object, str]]:
+        """List the methods that run networks, for those who time them."""
+        ...
 
     def encode(self, images: Iterable[InputImage], rate: Rate) -> Iterator[Encoded | TitokzipError]:
         """Encode images in order; one that cannot be encoded gives its error."""

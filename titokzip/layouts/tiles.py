@@ -28,6 +28,7 @@ from titokzip.runtime.tiled_decoding import decode_tiles
 from titokzip.tiling import Grid, Tiles, join, resample, split
 from titokzip.tokenizers.protocol import Tokenizer
 
+_NETWORKS = ("encode", "decode_features", "decode_pixels")
 _Tokenized = tuple[Contents, Size | None, Tokens]
 
 
@@ -45,6 +46,22 @@ class Tiled:
         self.fingerprint, self.tokenizer = fingerprint, tokenizer
         self.device, self.batch, self.truncate = device, batch, truncate
         self.about = TileTokens(tokenizer.length, tokenizer.vocabulary, tokenizer.prefix_decodable)
+
+    @property
+    def dtype(self) -> "torch.dtype":
+        """Precision of the decoder."""
+        import torch
+
+        first = next(iter(getattr(self.tokenizer, "parameters", list)()), None)
+        return torch.float32 if first is None else first.dtype
+
+    def with_batch(self, batch: int) -> "Tiled":
+        """Make the same layout with another batch, in tiles."""
+        return Tiled(self.fingerprint, self.tokenizer, self.device, batch, self.truncate)
+
+    def network_calls(self) -> list[tuple[object, str]]:
+        """List the methods that run networks."""
+        return [(self.tokenizer, name) for name in _NETWORKS]
 
     def encode(self, images: Iterable[InputImage], rate: Rate) -> Iterator[Encoded | TitokzipError]:
         """Encode images in order, their tiles batched together."""

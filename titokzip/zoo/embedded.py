@@ -7,7 +7,7 @@ and checked when it is needed, so that compressing reads no network.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -59,6 +59,7 @@ def read_manifest(path: Path) -> Manifest:
             licence=metadata["licence"],
             weights=(path,),
             size_note=metadata["size_note"],
+            trained_against=tuple(map(str, json.loads(metadata["trained_against"]))),
         )
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: the manifest is damaged ({error})") from error
@@ -130,6 +131,7 @@ def write(
     config: Mapping[str, Any],
     licence: str,
     size_note: str = "",
+    trained_against: Sequence[str] = (),
 ) -> Manifest:
     """Write a model: the tables of its context model, and its network in half precision."""
     network = {key: array.astype(np.float16) for key, array in decoder.items()}
@@ -142,6 +144,7 @@ def write(
         "digest": digest(network, config).hex(),
         "licence": licence,
         "size_note": size_note,
+        "trained_against": json.dumps(list(trained_against)),
     }
     tensors = {_CONTEXT + key: np.ascontiguousarray(array) for key, array in context.items()}
     tensors |= {_DECODER + key: array for key, array in network.items()}

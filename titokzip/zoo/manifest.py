@@ -24,6 +24,7 @@ class Manifest:
     licence: str
     weights: tuple[Path, ...]  # files of its tensors, in order
     release: str | None = None  # its name in `catalog.RELEASES`; None for models of our own
+    trained_against: tuple[str, ...] | None = None  # networks in its losses; None: not known
     size_note: str = ""  # what tokens take in a file, for people: "48 per tile"
 
     @property
