@@ -4,8 +4,8 @@ import numpy as np
 
 from titokzip.entropy.contexts import Contexts
 from titokzip.entropy.mean_values import SHAPE_FEATURES, shape_features
-from titokzip.entropy.neighbours import Features, Neighbours, logarithm
-from titokzip.entropy.pyramid_features import enlarged, mark_edges
+from titokzip.entropy.neighbours import Features, Neighbours, enlarged, logarithm
+from titokzip.entropy.pyramid_features import mark_edges
 from titokzip.transform.bands import Band
 from titokzip.transform.lapped import SIDE
 
@@ -112,6 +112,6 @@ def _lasting_maps(plane: int, contexts: Contexts) -> Features:
                 coarser += enlarged(known.own, *size, 4)
     found[3] = logarithm(coarser)
     mark_edges(found[4:6])
-    found[6:] = shape_features(contexts.means(plane, depth + 1))
+    found[6:] = shape_features(contexts.differences(plane, depth + 1))
     contexts.lasting[plane] = found
     return found

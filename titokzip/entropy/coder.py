@@ -6,19 +6,25 @@ integers.
 C planes, By x Bx blocks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from titokzip.entropy import block_features, pyramid_features, symbols
+from titokzip.entropy import block_features, pyramid_features, signs, symbols
 from titokzip.entropy.context_model import ContextModel
 from titokzip.entropy.contexts import Contexts
-from titokzip.entropy.neighbours import PHASES
+from titokzip.entropy.integer_network import LOGIT_LIMIT, SIGN_SCALE
+from titokzip.entropy.neighbours import PHASES, Phase
 from titokzip.entropy.range_coder import SymbolDecoder, SymbolEncoder
+from titokzip.entropy.signs import Positions
 from titokzip.entropy.symbols import Logits, Values
 from titokzip.transform.bands import Band, in_order
 from titokzip.transform.pyramid import Integers
+
+Signs = Callable[[Positions], NDArray[np.intp]]
 
 
 class Source(Protocol):
@@ -28,8 +34,11 @@ class Source(Protocol):
         """Tell whether a band is all zero; `logit` says how likely it is not."""
         ...
 
-    def values(self, band: Band, phase: int, logits: Logits) -> Values:
-        """Give the integers [n] of a phase of a band."""
+    def values(self, band: Band, phase: Phase, logits: Logits, signs: Signs) -> Values:
+        """Give the integers [h', w'] of a phase of a band.
+
+        `signs` gives the logits of the signs of cells [n], by their rows and columns in the phase.
+        """
         ...
 
     def keep(self, band: Band, values: Values) -> bool:
@@ -57,18 +66,35 @@ def code_bands(integers: Integers, step: int, model: ContextModel, source: Sourc
         known = contexts.begin(band)
         bias = networks.cells.bias(index, step, size)
         hidden = networks.cells.hidden(features.maps(band, contexts), scalars, bias)
-        for phase, (row, column) in enumerate(PHASES):
-            cells = values[row::2, column::2]
+        sign_logits = _SignLogits(band, contexts, networks.signs[index])
+        for turn, phase in enumerate(PHASES):
+            cells = phase.of(values)
             if not cells.size:
                 continue
-            logits = networks.cells.logits(
-                hidden, phase, known.own_features(phase), known.coded_density(phase)
-            )
-            cells[:] = source.values(band, phase, logits).reshape(cells.shape)
-            known.learn(phase, np.abs(cells))
+            own, coded = known.own_features(phase), known.coded_density()
+            logits = networks.cells.logits(hidden, turn, own, coded)
+            cells[:] = source.values(band, phase, logits, partial(sign_logits, phase))
+            known.learn(phase, cells)
         if not source.keep(band, values):
             values[:] = 0
         contexts.finish(band, values if values.any() or band.level == 0 else None)
+
+
+class _SignLogits:
+    """The logits of signs in one band."""
+
+    def __init__(self, band: Band, contexts: Contexts, weights: NDArray[np.float32]) -> None:
+        self._band, self._contexts, self._weights = band, contexts, weights
+        self._maps: NDArray[np.int8] | None = None
+
+    def __call__(self, phase: Phase, at: Positions) -> NDArray[np.intp]:
+        """Give the logits + 192 of cells [n] of a phase to be positive."""
+        if self._maps is None:
+            self._maps = signs.maps(self._band, self._contexts)
+        place = at[0] * phase.stride + phase.row, at[1] * phase.stride + phase.column
+        found = signs.features(self._maps, self._contexts.known[self._band], place)
+        sums = np.floor(self._weights @ found * np.float32(SIGN_SCALE))
+        return (sums.clip(-LOGIT_LIMIT, LOGIT_LIMIT - 1) + LOGIT_LIMIT).astype(np.intp)
 
 
 class _Encoder:
@@ -84,13 +110,17 @@ class _Encoder:
         if band.level == 0:
             return False
         coded = bool(band.of_integers(self.integers).any())
-        self._coder.encode(np.array([coded], np.int32), symbols.flag_row(logit, self.tables))
+        self._coder.encode(np.array([coded], np.int32), symbols.flag_rows(logit, self.tables))
         return not coded
 
-    def values(self, band: Band, phase: int, logits: Logits) -> Values:
-        row, column = PHASES[phase]
-        values = band.of_integers(self.integers)[row::2, column::2].ravel()
-        symbols.encode(values, logits, self.tables, self._coder)
+    def values(self, band: Band, phase: Phase, logits: Logits, signs: Signs) -> Values:
+        values = phase.of(band.of_integers(self.integers))
+        magnitudes = np.abs(values).ravel()
+        symbols.encode_magnitudes(magnitudes, logits, self.tables, self._coder)
+        at = np.nonzero(values)
+        if at[0].size:
+            positive = (values[at] > 0).astype(np.int32)
+            self._coder.encode(positive, symbols.sign_rows(signs(at), self.tables))
         return values
 
     def keep(self, band: Band, values: Values) -> bool:
@@ -104,10 +134,10 @@ class _Decoder:
     """The source of integers that are read from layers."""
 
     def __init__(
-        self, payloads: Sequence[bytes], shape: tuple[int, ...], model: ContextModel, layers: int
+        self, payloads: Sequence[bytes], integers: Integers, model: ContextModel, layers: int
     ) -> None:
-        self.tables = model.tables
-        self._layer_of = layers_of(shape, layers)
+        self.tables, self._integers = model.tables, integers
+        self._layer_of = layers_of(integers.blocks.shape, layers)
         self._coders = [SymbolDecoder(payload) for payload in payloads]
 
     def is_empty(self, band: Band, logit: int) -> bool:
@@ -117,10 +147,16 @@ class _Decoder:
         self._coder = self._coders[layer]
         if band.level == 0:
             return False
-        return not self._coder.decode(symbols.flag_row(logit, self.tables))[0]
+        return not self._coder.decode(symbols.flag_rows(logit, self.tables))[0]
 
-    def values(self, band: Band, phase: int, logits: Logits) -> Values:
-        return symbols.decode(logits, self.tables, self._coder)
+    def values(self, band: Band, phase: Phase, logits: Logits, signs: Signs) -> Values:
+        shape = phase.of(band.of_integers(self._integers)).shape
+        values = symbols.decode_magnitudes(logits, self.tables, self._coder).reshape(shape)
+        at = np.nonzero(values)
+        if at[0].size:
+            positive = self._coder.decode(symbols.sign_rows(signs(at), self.tables))
+            values[at] *= 2 * positive - 1
+        return values
 
     def keep(self, band: Band, values: Values) -> bool:
         return True
@@ -161,5 +197,5 @@ def decode(
         FormatError: the payloads do not decode under this model.
     """
     integers = Integers.zeros(planes, rows, columns)
-    code_bands(integers, step, model, _Decoder(payloads, integers.blocks.shape, model, layers))
+    code_bands(integers, step, model, _Decoder(payloads, integers, model, layers))
     return integers

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from titokzip.entropy import block_features, pyramid_features
+from titokzip.entropy import block_features, pyramid_features, signs
 from titokzip.entropy.integer_network import LOGIT_LIMIT, LOGITS, FlagNetwork, Network
-from titokzip.entropy.neighbours import OWN
+from titokzip.entropy.neighbours import OWN, PHASES
 from titokzip.entropy.range_coder import PRECISION
 from titokzip.entropy.symbols import SIZE_CLASSES, SIZE_CONTEXTS, Tables
 
@@ -27,6 +27,7 @@ class Networks:
 
     cells: Network
     flags: FlagNetwork
+    signs: NDArray[np.float32]  # [E, FEATURES], int8: weights of the features of signs
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,9 @@ def from_arrays(arrays: Arrays) -> ContextModel:
     """
     kinds = [
         Networks(
-            _cells(f"{kind}.cells.", arrays, features), _flags(f"{kind}.flags.", arrays, features)
+            Network(**_checked(f"{kind}.cells.", arrays, _CELLS, features)),
+            FlagNetwork(**_checked(f"{kind}.flags.", arrays, _FLAGS, features)),
+            _checked(f"{kind}.", arrays, _SIGNS, features)["signs"],
         )
         for kind, features in (("pyramid", pyramid_features), ("blocks", block_features))
     ]
@@ -68,8 +71,8 @@ def from_arrays(arrays: Arrays) -> ContextModel:
 
 
 _CELLS = {
-    "maps": ("int8", "HF"), "scalars": ("int8", "HG"), "own": ("int8", "4HO"),
-    "coded": ("int8", "4H"), "phase": ("int16", "4H"), "band": ("int16", "EH"),
+    "maps": ("int8", "HF"), "scalars": ("int8", "HG"), "own": ("int8", "PHO"),
+    "coded": ("int8", "PH"), "phase": ("int16", "PH"), "band": ("int16", "EH"),
     "step": ("int16", "EH"), "size": ("int16", "EH"), "second": ("int8", "KH"),
     "second_bias": ("int16", "K"), "last": ("int8", "LK"), "last_bias": ("int16", "L"),
 }  # fmt: skip
@@ -77,15 +80,8 @@ _FLAGS = {
     "scalars": ("int8", "HG"), "band": ("int16", "EH"), "step": ("int16", "EH"),
     "size": ("int16", "EH"), "last": ("int8", "H"), "last_bias": ("int16", "1"),
 }  # fmt: skip
+_SIGNS = {"signs": ("int8", "ES")}
 _MAX_HIDDEN = 128  # units; keeps all sums below 2^24
-
-
-def _cells(prefix: str, arrays: Arrays, features: Any) -> Network:
-    return Network(**_checked(prefix, arrays, _CELLS, features))
-
-
-def _flags(prefix: str, arrays: Arrays, features: Any) -> FlagNetwork:
-    return FlagNetwork(**_checked(prefix, arrays, _FLAGS, features))
 
 
 def _checked(
@@ -93,7 +89,7 @@ def _checked(
 ) -> Arrays:
     """Take arrays of a network, as float32, whose sizes are named by letters."""
     sizes = {"F": features.MAPS, "G": features.SCALARS, "E": features.CLASSES}
-    sizes |= {"1": 1, "4": 4, "O": OWN, "L": LOGITS}
+    sizes |= {"1": 1, "P": len(PHASES), "O": OWN, "L": LOGITS, "S": signs.FEATURES}
     found: Arrays = {}
     for name, (kind, letters) in expected.items():
         array = arrays.get(prefix + name)
@@ -105,7 +101,7 @@ def _checked(
             ):
                 raise ValueError(f"{prefix}{name} has a wrong shape: {array.shape}")
         found[name] = array.astype(np.float32)
-    if max(sizes["H"], sizes.get("K", 1)) > _MAX_HIDDEN:
+    if max(sizes.get("H", 1), sizes.get("K", 1)) > _MAX_HIDDEN:
         raise ValueError(f"{prefix}* has more than {_MAX_HIDDEN} hidden units")
     return found
 
@@ -113,7 +109,7 @@ def _checked(
 def _tables(arrays: Arrays) -> Tables:
     probabilities, sizes = arrays.get("probabilities"), arrays.get("sizes")
     for name, array, shape in (
-        ("probabilities", probabilities, (4, 2 * LOGIT_LIMIT)),
+        ("probabilities", probabilities, (5, 2 * LOGIT_LIMIT)),
         ("sizes", sizes, (SIZE_CONTEXTS, SIZE_CLASSES)),
     ):
         if array is None or array.dtype != np.int32 or array.shape != shape or array.min() < 1:

@@ -6,10 +6,13 @@ from 0 to 255. docs/format.md lists them in order.
 C planes, By x Bx blocks.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from titokzip.entropy import mean_values
+from titokzip.entropy.agreement import Agreement
 from titokzip.entropy.mean_values import UNIT
 from titokzip.entropy.neighbours import Features, Neighbours, density
 from titokzip.transform.bands import Band, is_chroma
@@ -30,6 +33,8 @@ class Contexts:
         self._last_density = [0.0] * planes
         self._values: dict[Band, NDArray[np.int32]] = {}
         self._low: dict[int, tuple[int, NDArray[np.int64]]] = {}
+        self._agreement: dict[tuple[int, int], Agreement] = {}
+        self._differences: dict[tuple[int, int], NDArray[np.int64]] = {}
         self.lasting: dict[int, Features] = {}  # features of blocks that stay, by plane
 
     def size(self, band: Band) -> tuple[int, int]:
@@ -73,6 +78,10 @@ class Contexts:
             self._empty_run[band.plane] += 1
             return
         self._empty_run[band.plane] = 0
+        for other in self.others(band.plane):
+            same = replace(band, plane=other)
+            if band.level != 0 and same in self.known:
+                self.agreement(band, other).add(self.known[band], self.known[same])
         self._last_density[band.plane] = self.known[band].density
         if band.level is None:
             self.activity[band.plane].add(band, self.known[band].padded)
@@ -90,6 +99,28 @@ class Contexts:
             low = mean_values.join(low, *details)
         self._low[plane] = at, low
         return low
+
+    def differences(self, plane: int, level: int) -> NDArray[np.int64]:
+        """Give the differences [5, h, w] of the means from which a level is refined."""
+        found = self._differences.get((plane, level))
+        if found is None:
+            found = mean_values.differences(self.means(plane, level))
+            self._differences = {
+                (one, at): kept for (one, at), kept in self._differences.items() if one != plane
+            }
+            self._differences[plane, level] = found
+        return found
+
+    def agreement(self, band: Band, other: int) -> Agreement:
+        """Tell how the signs of a band's plane and of another agreed so far, where the band is."""
+        pair = min(band.plane, other), max(band.plane, other)
+        found = self._agreement.setdefault(pair, Agreement())
+        level = len(self.sizes) if band.level is None else band.level
+        if band.level is None:
+            found.refine(level, self.rows, self.columns)
+        else:
+            found.refine(level, self.sizes[level][0][0], self.sizes[level][1][1])
+        return found
 
     def _integers(self, band: Band) -> NDArray[np.int64]:
         values = self._values.pop(band, None)

@@ -17,6 +17,7 @@ LOGITS = 4  # nonzero, above 1, above 2, size class of the rest
 LOGIT_LIMIT = 192  # logits are -192 to 191, in sixteenths of a natural unit
 HIDDEN_LIMIT = 255
 _FIRST, _SECOND, _LAST = 2.0**-5, 2.0**-6, 2.0**-7  # what the sums of each layer are scaled by
+SIGN_SCALE = 2.0**-2  # what the sums of features of signs are scaled by
 _STEP_CENTRE, _SIZE_CENTRE = 176, 128  # of the conditions
 
 Integers = NDArray[np.float32]  # integers, as floats for the matrix products
@@ -28,9 +29,9 @@ class Network:
 
     maps: Integers  # [H, F], int8
     scalars: Integers  # [H, G], int8
-    own: Integers  # [4, H, 4], int8: for each phase
-    coded: Integers  # [4, H], int8: of the density of the cells before a phase
-    phase: Integers  # [4, H], int16
+    own: Integers  # [7, H, 4], int8: for each phase
+    coded: Integers  # [7, H], int8: of the density of the cells before a phase
+    phase: Integers  # [7, H], int16
     band: Integers  # [E, H], int16
     step: Integers  # [E, H], int16
     size: Integers  # [E, H], int16
@@ -53,8 +54,7 @@ class Network:
 
     def logits(self, hidden: Integers, phase: int, own: Features, coded: float) -> NDArray[np.intp]:
         """Finish a phase: logits [4, n] + 192, given its own features [4, h', w']."""
-        row, column = PHASES[phase]
-        first = hidden[:, row::2, column::2].reshape(len(hidden), -1)
+        first = PHASES[phase].of(hidden).reshape(len(hidden), -1)
         bias = self.phase[phase] + self.coded[phase] * np.float32(coded)
         if phase:
             first = first + self.own[phase] @ own.reshape(OWN, -1)

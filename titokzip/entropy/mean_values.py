@@ -44,7 +44,7 @@ def _join(low: Values, detail: Values) -> Values:
 SHAPE_FEATURES = 5
 
 
-def shape_features(means: Values) -> Features:
+def differences(means: Values) -> Values:
     """Describe how means [h, w] change around each: [5, h, w].
 
     First differences down and across, second differences down and across, and the mixed one.
@@ -53,9 +53,13 @@ def shape_features(means: Values) -> Features:
     padded = np.pad(means, 1, mode="edge")
     centre, up, down = padded[1:-1, 1:-1], padded[:-2, 1:-1], padded[2:, 1:-1]
     left, right = padded[1:-1, :-2], padded[1:-1, 2:]
-    mixed = padded[:-2, :-2] + padded[2:, 2:] - padded[:-2, 2:] - padded[2:, :-2]
-    differences = np.empty((SHAPE_FEATURES, height, width), np.int64)
-    differences[0], differences[1] = down - up, right - left
-    differences[2], differences[3] = up + down - 2 * centre, left + right - 2 * centre
-    differences[4] = mixed
-    return logarithm(np.abs(differences) >> 1)
+    found = np.empty((SHAPE_FEATURES, height, width), np.int64)
+    found[0], found[1] = down - up, right - left
+    found[2], found[3] = up + down - 2 * centre, left + right - 2 * centre
+    found[4] = padded[:-2, :-2] + padded[2:, 2:] - padded[:-2, 2:] - padded[2:, :-2]
+    return found
+
+
+def shape_features(found: Values) -> Features:
+    """Give the logarithms of differences [5, h, w], without their signs."""
+    return logarithm(np.abs(found) >> 1)

@@ -1,13 +1,11 @@
 """The features of the bands of the pyramid of means."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from titokzip.entropy.contexts import Contexts
 from titokzip.entropy.mean_values import SHAPE_FEATURES, shape_features
-from titokzip.entropy.neighbours import Features, logarithm
+from titokzip.entropy.neighbours import Features, enlarged, logarithm
 from titokzip.transform.bands import Band
 
 MAPS = 15 + SHAPE_FEATURES
@@ -62,7 +60,7 @@ def maps(band: Band, contexts: Contexts) -> Features:
             features[10 + 2 * i] = logarithm(known.around())
     mark_edges(features[13:15])
     if level:
-        shape = shape_features(contexts.means(plane, level))
+        shape = shape_features(contexts.differences(plane, level))
         features[15:] = shape[:, :height, :width]
     return features
 
@@ -85,13 +83,6 @@ def _parent_maps(features: Features, band: Band, contexts: Contexts) -> None:
                 features[3] = enlarged(logarithm(known.around()), *size, 2)
     if known := contexts.known.get(Band(band.plane, band.level - 2, band.detail)):
         features[4] = enlarged(logarithm(known.own), *size, 4)
-
-
-def enlarged(part: NDArray[Any], height: int, width: int, factor: int) -> NDArray[Any]:
-    """Repeat each cell `factor` times along both axes, and the last ones as often as needed."""
-    y = np.minimum(np.arange(height) // factor, part.shape[0] - 1)
-    x = np.minimum(np.arange(width) // factor, part.shape[1] - 1)
-    return part[y[:, None], x]
 
 
 def mark_edges(features: Features) -> None:

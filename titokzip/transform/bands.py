@@ -12,6 +12,7 @@ S = 8, By x Bx blocks.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from titokzip.transform.lapped import SIDE
 from titokzip.transform.pyramid import Coefficients, Integers, levels
 
-CHROMA_LAG = 2.6  # ratio of the luma radius to the chroma radius that are coded together
+CHROMA_LAG = 13, 5  # ratio of the luma radius to the chroma radius that are coded together
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,15 @@ def _frequencies(planes: int) -> tuple[Band, ...]:
     return tuple(sorted(bands, key=lambda band: _fineness(band, planes)))
 
 
-def _fineness(band: Band, planes: int) -> tuple[float, int, int, int]:
-    radius = float(np.hypot(band.row, band.column)) + 0.02 * (band.row > 0 < band.column)
-    if is_chroma(band.plane, planes):
-        radius *= CHROMA_LAG
+def _fineness(band: Band, planes: int) -> tuple[int, int, int, int]:
+    """Give what bands are sorted by: the radius, in integers so that all machines agree."""
+    radius = isqrt(10**8 * (band.row**2 + band.column**2)) + 200 * (band.row > 0 < band.column)
+    radius *= CHROMA_LAG[0] if is_chroma(band.plane, planes) else CHROMA_LAG[1]
     return radius, band.plane, abs(band.row - band.column), band.row
+
+
+def flatten(integers: Integers) -> NDArray[np.int32]:
+    """Give the integers of an image as one row [L], in coding order: its tokens."""
+    planes, _, _, rows, columns = integers.blocks.shape
+    bands = in_order(planes, rows, columns)
+    return np.concatenate([band.of_integers(integers).ravel() for band in bands])

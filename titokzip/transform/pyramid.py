@@ -31,7 +31,7 @@ class Coefficients:
 
     `means` holds the levels of the wavelet, coarsest first: [low], then [horizontal, vertical,
     diagonal detail] of each level, each [C, h, w]. `blocks` is [C, S, S, By, Bx], rows of
-    frequencies first; its [:, 0, 0] is not used.
+    frequencies first; its [:, 0, 0] is zero, as the pyramid holds the means.
     """
 
     means: list[list[Planes]]
@@ -87,6 +87,7 @@ def analyse(planes: Planes) -> Coefficients:
     means.append([low * np.outer(y.low[-1], x.low[-1])])
     blocks *= y.blocks[:, None, :, None]
     blocks *= x.blocks[:, None, :]
+    blocks[:, 0, 0] = 0  # in the pyramid instead
     return Coefficients(means[::-1], blocks)
 
 

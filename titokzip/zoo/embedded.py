@@ -25,7 +25,7 @@ from titokzip.zoo.hashing import Tensors, digest
 from titokzip.zoo.manifest import Manifest
 
 if TYPE_CHECKING:
-    from titokzip.tokenizers.embedded.decoder import Decoder
+    from titokzip.tokenizers.embedded.network import RefinementNetwork
 
 FORMAT: Final = "titokzip model 2"
 KIND: Final = "transform"
@@ -87,7 +87,7 @@ def load_context_model(manifest: Manifest) -> ContextModel:
         raise ModelError(f"{manifest.path}: holds no context model ({error})") from error
 
 
-def load_decoder(manifest: Manifest, device: str = "cpu") -> "Decoder":
+def load_decoder(manifest: Manifest, device: str = "cpu") -> "RefinementNetwork":
     """Load the decoder network of a model, in float32, and prove that it is the right one.
 
     Raises:
@@ -96,7 +96,7 @@ def load_decoder(manifest: Manifest, device: str = "cpu") -> "Decoder":
     import torch
 
     from titokzip.tokenizers.checkpoint import check_finite
-    from titokzip.tokenizers.embedded.decoder import Decoder, DecoderConfig
+    from titokzip.tokenizers.embedded.network import NetworkConfig, RefinementNetwork
 
     tensors = _read(manifest.path, _DECODER)
     if digest(tensors, manifest.config) != manifest.digest:
@@ -105,12 +105,12 @@ def load_decoder(manifest: Manifest, device: str = "cpu") -> "Decoder":
     try:
         check_finite(state)
         with torch.device("meta"):
-            decoder = Decoder(DecoderConfig(**manifest.config))
-        decoder.load_state_dict(state, strict=True, assign=True)
+            network = RefinementNetwork(NetworkConfig(**_tuples(manifest.config)))
+        network.load_state_dict(state, strict=True, assign=True)
     except (RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         reason = " ".join(str(error).split())[:200]  # torch lists every tensor, one per line
         raise ModelError(f"{manifest.path}: does not fit its manifest ({reason})") from error
-    return decoder.eval().requires_grad_(False)
+    return network.eval().requires_grad_(False)
 
 
 def verify(manifest: Manifest) -> None:
@@ -174,3 +174,10 @@ def _read(path: Path, prefix: str) -> dict[str, NDArray[Any]]:
             for key in file.keys()  # noqa: SIM118
             if key.startswith(prefix)
         }
+
+
+def _tuples(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Make tuples of the lists that JSON has in their place."""
+    return {
+        key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
+    }

@@ -4,23 +4,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titokzip.entropy import symbols
-from titokzip.entropy.coder import code_bands
+from titokzip.entropy.coder import Signs, code_bands
 from titokzip.entropy.context_model import ContextModel
-from titokzip.entropy.neighbours import PHASES
+from titokzip.entropy.neighbours import Phase
 from titokzip.entropy.range_coder import PRECISION
 from titokzip.entropy.symbols import LARGEST, Logits, Tables, Values
 from titokzip.transform.bands import Band, is_chroma
 from titokzip.transform.pyramid import Coefficients, Integers
 
+FINEST_STEP = 0.4
+STEPS_PER_OCTAVE = 24
 CHROMA = 0.85  # of the luma step
 LAMBDA = 0.14  # squared steps that a bit is worth
 _OFFSETS = np.array([0, 0.04, 0.02], np.float32)  # steps added to magnitudes 0, 1 and above
+# A bit spent on a first nonzero value is worth less than one: it makes later contexts better.
+# What decides is the excess of its bits over those of a zero, times a slope, plus a bias.
+_SLOPE, _BIAS = 0.7, 0.3
 _SMALL = 0.62  # steps; a band of smaller coefficients is empty
 
 
 def step_size(index: int) -> float:
     """Give the luma step of an index, 0 to 255: 24 an octave."""
-    return float(0.4 * 2 ** (index / 24))
+    return float(FINEST_STEP * 2 ** (index / STEPS_PER_OCTAVE))
 
 
 def plane_steps(index: int, planes: int) -> NDArray[np.float32]:
@@ -34,7 +39,7 @@ class Costs:
 
     def __init__(self, tables: Tables) -> None:
         odds = tables.probabilities / 2.0**PRECISION
-        self.yes, self.no = -np.log2(odds), -np.log2(1 - odds)  # [4, 384]
+        self.yes, self.no = -np.log2(odds), -np.log2(1 - odds)  # [5, 384]
         self.yes, self.no = self.yes.astype(np.float32), self.no.astype(np.float32)
         sizes = PRECISION - np.log2(tables.sizes + 1) + np.arange(symbols.SIZE_CLASSES) // 2
         self.sizes = sizes.astype(np.float32)
@@ -71,6 +76,8 @@ class Quantizer:
         self.coefficients, self.weight = coefficients, weight
         self.steps = plane_steps(step, coefficients.blocks.shape[0])
         self.costs = Costs(model.tables)
+        excess = self.costs.yes[0] - self.costs.no[0]
+        self._discount = np.where(excess > 0, (1 - _SLOPE) * excess, 0) - np.float32(_BIAS)
         self.bits = 0.0
 
     def is_empty(self, band: Band, logit: int) -> bool:
@@ -81,34 +88,37 @@ class Quantizer:
         self.bits += self.costs.flag(False, logit)
         return True
 
-    def values(self, band: Band, phase: int, logits: Logits) -> Values:
-        row, column = PHASES[phase]
-        scaled = self._scaled[row::2, column::2].ravel()
-        sizes = np.abs(scaled)
+    def values(self, band: Band, phase: Phase, logits: Logits, signs: Signs) -> Values:
+        scaled = phase.of(self._scaled)
+        sizes = np.abs(scaled).ravel()
         upper = np.minimum(sizes + np.float32(0.5), LARGEST).astype(np.int32)
-        chosen = np.zeros_like(upper)
-        bits = self.costs.of(chosen, logits)
-        errors = sizes * sizes
-        best = errors + self.weight * bits
-        least = best
+        bits = self.costs.no[0].take(logits[0])
         at = np.flatnonzero(upper)
         if at.size:
-            self._choose(at, sizes, upper, logits, chosen, bits, best)
-            rest = sizes[at] - chosen[at]
-            self._gain += float((errors[at] - rest * rest).sum())
+            chosen, spent = self._choose(sizes[at], upper[at], logits[:, at])
+            rest = sizes[at] - chosen
+            self._gain += float((sizes[at] ** 2 - rest * rest).sum())
+            bits[at] = spent
+            upper[at] = chosen
         self._bits += float(bits.sum())
-        return np.where(scaled < 0, -chosen, chosen)
+        return np.where(scaled < 0, -1, 1) * upper.reshape(scaled.shape)
 
-    def _choose(self, at, sizes, upper, logits, chosen, bits, best):  # type: ignore
-        """Try the nearest integer and the one below it where that is not zero."""
+    def _choose(
+        self, sizes: NDArray[np.float32], upper: Values, logits: Logits
+    ) -> tuple[Values, NDArray[np.float32]]:
+        """Choose among zero, the nearest integer and the one below it; also give their bits."""
+        chosen, bits = np.zeros_like(upper), self.costs.no[0].take(logits[0])
+        best = sizes * sizes + self.weight * bits
+        discount = self._discount.take(logits[0])
         for lower in (0, 1):
-            tried = upper[at] - lower
-            spent = self.costs.of(tried, logits[:, at])
-            rest = sizes[at] - tried
-            total = rest * rest + self.weight * spent
-            better = total < best[at]
-            where = at[better]
-            chosen[where], bits[where], best[where] = tried[better], spent[better], total[better]
+            tried = upper - lower
+            spent = self.costs.of(tried, logits)
+            rest = sizes - tried
+            total = rest * rest + self.weight * (spent - discount)
+            better = (total < best) & (tried > 0)
+            chosen, bits = np.where(better, tried, chosen), np.where(better, spent, bits)
+            best = np.where(better, total, best)
+        return chosen, bits
 
     def keep(self, band: Band, values: Values) -> bool:
         if band.level == 0:

@@ -9,10 +9,10 @@ C channels: grey (1), grey and alpha (2), red, green and blue (3), with alpha (4
 import numpy as np
 from numpy.typing import NDArray
 
-from titokzip.entropy.working_size import working_blocks
 from titokzip.transform import resample
 from titokzip.transform.lapped import SIDE
 from titokzip.transform.pyramid import ROTATION
+from titokzip.transform.working_size import working_blocks
 
 Planes = NDArray[np.float32]
 
