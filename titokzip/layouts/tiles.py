@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -48,10 +49,8 @@ class Tiled:
         self.about = TileTokens(tokenizer.length, tokenizer.vocabulary, tokenizer.prefix_decodable)
 
     @property
-    def dtype(self) -> "torch.dtype":
+    def dtype(self) -> torch.dtype:
         """Precision of the decoder."""
-        import torch
-
         first = next(iter(getattr(self.tokenizer, "parameters", list)()), None)
         return torch.float32 if first is None else first.dtype
 

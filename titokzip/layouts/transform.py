@@ -144,11 +144,10 @@ class Transformed:
             rows, columns = colours.shape[1:]
             double = size is not None and 2 * rows <= own[1] and 2 * columns <= own[0]
             colours = self._refined(colours, layout.step, double)
+        parts = [part for part in (colours, alpha) if len(part)]
         if size is not None:
-            parts = (colours, alpha) if len(alpha) else (colours,)
-            enlarged = [channels.enlarge(part, *own, layout.blocks) for part in parts]
-            colours, alpha = enlarged[0], enlarged[1] if len(alpha) else alpha
-        image = _to_image(np.concatenate([colours, alpha]), self.truncate)
+            parts = [channels.enlarge(part, *own, layout.blocks) for part in parts]
+        image = _to_image(np.concatenate(parts), self.truncate)
         return image if size in (None, own) else image.resize(size, Image.Resampling.LANCZOS)
 
     def _refined(self, colours: Planes, step: int, double: bool) -> Planes:

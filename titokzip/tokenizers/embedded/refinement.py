@@ -38,7 +38,7 @@ class Refiner:
         Raises:
             ModelError: the network's values are not finite.
         """
-        pixels = torch.from_numpy(np.ascontiguousarray(channels, np.float32))[None].to(self.device)
+        pixels = torch.from_numpy(channels.astype(np.float32))[None].to(self.device)
         scale = 2 if double else 1
         height, width = pixels.shape[2:]
         conditions = self._conditions(step, height * width)
