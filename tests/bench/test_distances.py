@@ -201,8 +201,11 @@ def test_faces_are_compared_in_their_boxes(script, tmp_path):
 
 
 def test_images_too_small_for_a_network_are_not_measured(tmp_path, monkeypatch):
-    path = tmp_path / "alexnet.pth"
+    path, heads = tmp_path / "alexnet.pth", tmp_path / "heads.pth"
     torch.save(alexnet(), path)
+    channels = (64, 192, 384, 256, 256)
+    torch.save({f"lin{i}": torch.ones(1, n, 1, 1) for i, n in enumerate(channels)}, heads)
+    monkeypatch.setattr("titokzip.bench.distances._heads", lambda network: heads)
     one = named("lpips", Files(alexnet=path))
     smallest = PIXELS[: one.smallest, : one.smallest]
     assert one.measures("", smallest)
