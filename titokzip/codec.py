@@ -21,13 +21,14 @@ from titokzip import entropy, images, tiling, zoo
 from titokzip.bitstream import container
 from titokzip.bitstream.container import Contents
 from titokzip.bitstream.header import FINGERPRINT_BYTES, Coder, Header
-from titokzip.errors import FormatError, RateError, TitokzipError
+from titokzip.errors import FormatError, RateError, TitokzipError, VerifyError
 from titokzip.images import InputImage
 from titokzip.rate_control import Rate, fit
 from titokzip.runtime import precision as precisions
 from titokzip.runtime.batching import DEFAULT_BATCH, batch_size, group_images, rebatch
 from titokzip.runtime.compilation import compile_tokenizer
 from titokzip.runtime.device import choose
+from titokzip.runtime.fork import survive_forks
 from titokzip.runtime.tiled_decoding import mosaic
 from titokzip.tiling import Grid
 from titokzip.tiling.lapped import Tiles
@@ -81,6 +82,7 @@ class Codec:
             ModelError: it is damaged.
             ValueError: there is no such precision.
         """
+        survive_forks()
         device = choose(device)
         model = zoo.load(manifest, device)
         model.tokenizer.set_decoder_dtype(precisions.resolve(precision, device))
@@ -113,17 +115,17 @@ class Codec:
 
         `verify` decodes the tokens of each file again and compares.
         """
-        for group in group_images(((p, rate.grid(*p.image.size)) for p in many), self.batch):
+        for group in group_images(((p, rate.grid(*p.size)) for p in many), self.batch):
             tokens = self.tokenize(chain.from_iterable(self._cut(*one) for one in group))
             ends = np.cumsum([grid.tiles for _, grid in group])[:-1]
             for (picture, grid), own in zip(group, np.split(tokens, ends), strict=True):
                 try:
                     data, coded = self._written(picture, grid, own, rate)
+                    if verify:
+                        self._verify(data, coded)
                 except TitokzipError as error:
                     yield error
                     continue
-                if verify:
-                    self._verify(data, coded)
                 yield data
 
     def tokenize(self, rows: Iterable[Tiles]) -> entropy.Tokens:
@@ -140,8 +142,8 @@ class Codec:
         """Code tokens [N, k] of a picture in the fewest bytes."""
         header = Header(
             self.model.fingerprint[:FINGERPRINT_BYTES],
-            picture.image.width,
-            picture.image.height,
+            picture.width,
+            picture.height,
             grid,
             tokens.shape[1],
             grey=picture.grey,
@@ -158,19 +160,20 @@ class Codec:
     def _verify(self, data: bytes, tokens: entropy.Tokens) -> None:
         """Decode what was just written; a difference would be our own bug."""
         rows = self.read(container.unpack(data, sys.maxsize))
-        assert np.array_equal(rows, tokens), "the file does not decode to its tokens"
+        if not np.array_equal(rows, tokens):
+            raise VerifyError("the file does not decode to its tokens; this is a bug of titokzip")
 
     def _written(
         self, picture: InputImage, grid: Grid, tokens: entropy.Tokens, rate: Rate
     ) -> tuple[bytes, entropy.Tokens]:
         """Code a picture as `rate` asks; the file, and the tokens that it holds."""
-        limit = rate.limit(*picture.image.size)
+        limit = rate.limit(*picture.size)
         if limit is None:
             kept = tokens[:, : self._kept(rate.tokens)]
             return self._layered(picture, grid, kept), kept
         return fit(
             limit,
-            picture.image.size,
+            picture.size,
             grid,
             tokens,
             prefix_decodable=self._tokenizer.prefix_decodable,

@@ -1,6 +1,5 @@
 """titokzip doctor: what a bug report should say."""
 
-import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -8,7 +7,8 @@ from typing import Any
 
 import click
 
-from titokzip import __version__, zoo
+from titokzip import __version__
+from titokzip.cli.output import say, say_json
 from titokzip.errors import ModelError
 
 PACKAGES = ("torch", "numpy", "pillow", "constriction", "click", "rich", "safetensors")
@@ -17,7 +17,9 @@ PACKAGES = ("torch", "numpy", "pillow", "constriction", "click", "rich", "safete
 @click.command(short_help="Show versions, devices and models, for a bug report.")
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 def doctor(as_json: bool) -> None:
-    """Show versions, devices and models: paste it into a bug report."""
+    """Show versions, devices and models, for a bug report."""
+    from titokzip import zoo
+
     facts: dict[str, Any] = {
         "titokzip": __version__,
         "python": platform.python_version(),
@@ -29,11 +31,11 @@ def doctor(as_json: bool) -> None:
         "models": _models(),
     }
     if as_json:
-        click.echo(json.dumps({"schema": 1, **facts}, indent=2))
+        say_json({"schema": 1, **facts})
         return
     for name, value in facts.items():
         shown = ", ".join(map(str, value)) or "none" if isinstance(value, list) else value
-        click.echo(f"{name:<13}{shown}")
+        say(f"{name:<13}{shown}")
 
 
 def _version(name: str) -> str:
@@ -52,6 +54,8 @@ def _devices() -> list[str]:
 
 
 def _models() -> list[str]:
+    from titokzip import zoo
+
     try:
         return [
             f"{manifest.name} ({manifest.fingerprint.hex()[:8]})" for manifest in zoo.manifests()
