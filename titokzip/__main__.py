@@ -17,10 +17,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    import warnings
-
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # Pillow warns of odd files, which we report ourselves
     from titokzip.cli.commands import main as commands
 
     commands()

@@ -13,7 +13,7 @@ from PIL import Image, ImageFile
 from titokzip.bitstream import container
 from titokzip.bitstream.header import START, read_header
 from titokzip.bitstream.varint import ByteReader
-from titokzip.errors import FormatError
+from titokzip.errors import FormatError, Truncated
 
 FORMAT = "TTK"
 EXTENSION = ".ttk"
@@ -64,6 +64,9 @@ class TtkImageFile(ImageFile.ImageFile):
         pixels = max(pixels, container.PIXELS_PER_BYTE * len(self._data))
         try:
             return decompress(self._data, partial=partial, max_pixels=pixels)
+        except Truncated as error:
+            intact = str(error).partition(";")[0]
+            raise OSError(f"{intact}; ImageFile.LOAD_TRUNCATED_IMAGES decodes them") from error
         except FormatError as error:
             raise OSError(str(error)) from error  # Pillow's word for "damaged"
 

@@ -42,7 +42,7 @@ def conversion(image: Image.Image, mode: str) -> tuple[Convert, str]:
 
     `mode` is what its pixels have become: L, RGB, CMYK or LAB.
     """
-    cicp = image.info.get("cicp") or _private_cicp(image)
+    cicp = image.info.get("cicp")  # from `formats`: Pillow passes the chunk over
     if cicp is not None:
         return _by_code_points(*cicp)
     profile = image.info.get("icc_profile")
@@ -58,14 +58,6 @@ def conversion(image: Image.Image, mode: str) -> tuple[Convert, str]:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _private_cicp(image: Image.Image) -> tuple[int, ...] | None:
-    """Find the code points of a PNG that Pillow opened: to it the chunk is a private one."""
-    for chunk in getattr(image, "private_chunks", ()):
-        if chunk[0] == b"cICP" and len(chunk[1]) == 4:
-            return tuple(chunk[1])
-    return None
 
 
 def _by_code_points(primaries: int, transfer: int, *_: int) -> tuple[Convert, str]:

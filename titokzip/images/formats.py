@@ -90,6 +90,7 @@ def open_image(file: IO[bytes]) -> Opened:
     Raises:
         ImageError: the file is of none of the formats in `READ`, or its header is damaged.
     """
+    file.seek(0)
     start = file.read(_START)
     if start.startswith(SIGNATURE):
         png = Png(file)
@@ -117,11 +118,13 @@ def _identified(file: IO[bytes], start: bytes) -> Image.Image:
     for name in READ:
         if name not in Image.OPEN:
             Image.init()
-        factory, accept = Image.OPEN.get(name, (None, None))
-        accepted = accept(start[:16]) if accept else True
+        if name not in Image.OPEN:
+            continue
+        factory, accept = Image.OPEN[name]
+        accepted = _accepts(accept, start[:16])
         if isinstance(accepted, str):
             reason = accepted  # the format is known, and this Pillow was built without it
-        elif factory and accepted:
+        elif accepted:
             file.seek(0)
             try:
                 return factory(file, "")
@@ -133,6 +136,14 @@ def _identified(file: IO[bytes], start: bytes) -> Image.Image:
     if reason:
         raise ImageError(f"damaged, or of a kind that is not read ({reason})")
     raise ImageError("not an image of a format that is read")
+
+
+def _accepts(accept: Callable[[bytes], bool | str] | None, start: bytes) -> bool | str:
+    """Ask a format whether a file starts as its files do; a format without an answer is tried."""
+    try:
+        return accept(start) if accept else True
+    except struct.error:  # too short for it
+        return False
 
 
 def _is_heic(start: bytes) -> bool:

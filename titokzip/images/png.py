@@ -96,8 +96,8 @@ class Png:
                 _COLOURS.get(span.name) == span.length and self._is_sound(span)
             ):
                 stream.write(self._copy(span))
-        for chunk in pixels:
-            stream.write(chunk)
+        for part in pixels:
+            stream.write(part)
         stream.write(chunk(b"IEND", b""))
         stream.seek(0)
         return stream

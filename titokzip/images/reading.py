@@ -21,6 +21,7 @@ from PIL import Image, ImageColor
 
 from titokzip.errors import ImageError, PixelLimit, Transparent
 from titokzip.images import colours, formats, modes, orientation
+from titokzip.images.quiet import quiet
 
 MAX_PIXELS: Final = 300_000_000  # read without asking; four bytes each where decoded whole
 ENOUGH: Final = 2**24  # pixels that are left of a larger image, at the least
@@ -84,8 +85,9 @@ def read(
             )
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        opened = formats.open_image(file)
-        return _flattened(_decoded(opened, enough, max_pixels), background, keep_alpha)
+        with quiet():
+            decoded = _decoded(formats.open_image(file), enough, max_pixels)
+        return _flattened(decoded, background, keep_alpha)
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise whatever damage leads them to
