@@ -2,10 +2,13 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 from photos import photo
 from PIL import Image
+from pngs import chunk
+from pngs import png as made
 from run import files, run
 
 from titokzip.bitstream import container
@@ -56,9 +59,20 @@ def test_options_set_the_rate(picture, embedded, tmp_path):
         ["--background", "no colour"],
         ["--nonsense"],
         ["--batch-size", "0"],
+        ["--bpp", "1e308"],
+        ["--bpp", "nan"],
+        ["--bpp", "-1"],
+        ["--max-bytes", "9" * 321],
+        ["--max-bytes", "9" * 5000],
+        ["--tokens", "9" * 400],
+        ["--tile", "9" * 400],
+        ["-q", "9" * 400],
+        ["--max-pixels", "0"],
+        ["-o", "x.jpg"],
+        ["-o", "x.HEIC"],
         ["--device", "abacus"],
     ],
-    ids=" ".join,
+    ids=lambda options: " ".join(options)[:30],
 )
 def test_what_makes_no_sense_is_a_usage_error(picture, options):
     run("compress", picture, *options, code=2)
@@ -92,7 +106,7 @@ def test_json(picture, tmp_path):
         "tokens": 16,
         "model": header.model.hex(),
     }
-    assert (bad["status"], bad["error"]) == ("error", "not a picture that Pillow can read")
+    assert (bad["status"], bad["error"]) == ("error", "not an image of a format that is read")
 
 
 def test_one_bad_file_stops_no_other(picture, tmp_path):
@@ -121,8 +135,8 @@ def test_transparency_asks_for_a_background(tmp_path, embedded):
     assert "--background white" in run("compress", tmp_path / "a.png", code=1).stderr
     assert files(tmp_path) == ["a.png"]
     run("compress", tmp_path / "a.png", "--background", "#0000ff")
-    painted = embedded.decompress((tmp_path / "a.ttk").read_bytes())
-    assert [low > 200 for low, _ in painted.getextrema()] == [False, False, True]
+    decoded = embedded.decompress((tmp_path / "a.ttk").read_bytes())
+    assert [low > 200 for low, _ in decoded.getextrema()] == [False, False, True]
 
 
 def test_an_animation_is_told(tmp_path):
@@ -143,6 +157,43 @@ def test_models_that_are_not_here(picture, tmp_path):
 def test_devices_that_are_not_here(picture, monkeypatch):
     monkeypatch.setattr("titokzip.runtime.device.devices", lambda: ["cpu"])
     assert "only cpu" in run("compress", picture, "--device", "mps", code=2).stderr
+
+
+def test_numbers_that_are_large_and_sensible(picture):
+    run("compress", picture, "--max-bytes", 2**53)
+    assert picture.with_suffix(".ttk").stat().st_size > 50
+    run("compress", picture, "-f", "--bpp", "1e6")
+    run("compress", picture, "-f", "--tile", 2**53)
+    assert "256 tokens" in run("compress", picture, "-f", "--tokens", 2**53, code=1).stderr
+
+
+def test_the_limit_on_pixels(picture):
+    told = run("compress", picture, "--max-pixels", 9599, code=1).stderr
+    assert "120 x 80 pixels are more than the limit of 9,599; --max-pixels raises it" in told
+    run("compress", picture, "--max-pixels", 9600, *FAST)
+
+
+def test_the_default_quality_is_that_of_the_library():
+    from titokzip.cli.compress import _DEFAULT_QUALITY
+    from titokzip.rate_control import DEFAULT_QUALITY
+
+    assert _DEFAULT_QUALITY == DEFAULT_QUALITY
+
+
+def test_heic_says_how_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "IMG_0001.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50))
+    told = run("compress", "-r", tmp_path, code=1).stderr
+    assert "IMG_0001.HEIC: HEIC images are read by pillow-heif" in told
+    assert told.endswith("pip install pillow-heif\n")
+
+
+def test_colours_that_are_passed_over_are_told(tmp_path):
+    (tmp_path / "a.png").write_bytes(made(chunk(b"cICP", bytes([9, 16, 0, 1]))))
+    told = run("compress", tmp_path / "a.png", *FAST)
+    assert "(high dynamic range (PQ) taken for sRGB)" in told.stderr
+    told = run("compress", tmp_path / "a.png", "-f", "--json", *FAST)
+    assert "PQ" in json.loads(told.stdout)["results"][0]["note"]
 
 
 def test_verify(picture):

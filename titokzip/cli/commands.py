@@ -73,8 +73,7 @@ class Commands(click.Group):
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            where = "" if isinstance(error, MemoryError) else " on the device"
-            complain(f"out of memory{where}; a smaller --batch-size takes less")
+            complain(message(error))
             ctx.exit(exit_codes.FAILED)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -83,12 +83,15 @@ def message(error: BaseException, name: str | None = None) -> str:
     """Put an error in one line, with the option that helps; `name` is what the line begins with."""
     if isinstance(error, OSError) and error.strerror:
         where = "" if error.filename in (None, name) else f"{error.filename}: "
-        return where + error.strerror
+        unasked = isinstance(error, IsADirectoryError) and error.filename is None
+        return where + error.strerror + "; -r goes through it" * unasked
     if is_out_of_memory(error):
-        return str(error) if isinstance(error, MemoryError) and str(error) else "out of memory"
+        device = not isinstance(error, MemoryError) or "device" in str(error)
+        return "out of memory" + " on the device; a smaller --batch-size takes less" * device
     text = str(error) or type(error).__name__
     hint = next((hint for kind, hint in _HINTS if isinstance(error, kind)), "")
-    return f"{text}; {hint}" if hint and hint.split()[0] not in text else text
+    option = hint.partition(" ")[0]
+    return text if not hint or (option.startswith("--") and option in text) else f"{text}; {hint}"
 
 
 def _valid(value: Any) -> Any:
