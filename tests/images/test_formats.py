@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from photos import photo
 from PIL import EpsImagePlugin, Image, ImageFile
+from tiffs import tiff
 
 from titokzip import images
 from titokzip.errors import ImageError
@@ -63,6 +64,12 @@ def test_all_suffixes_are_lower_case_and_of_one_format():
     assert len(listed) == len(set(listed)) == len(images.SUFFIXES)
     assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in listed)
     assert {".jfif", ".jpe", ".heic", ".png", ".tif"} < images.SUFFIXES
+
+
+@pytest.mark.parametrize("tags", [{"tag_254": 1}, {"tag_50706": 1}])
+def test_camera_raw_files_are_not_taken_for_their_previews(tags):
+    refused(tiff(bytes(6), 3, 2, **tags), "camera raw")
+    assert images.read(tiff(bytes(6), 3, 2, tag_254=0)).size == (3, 2)
 
 
 def heic(*brands):

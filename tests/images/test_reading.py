@@ -66,7 +66,7 @@ def test_sixteen_bits_are_rounded_to_eight(kind):
 
 def test_a_transparent_level_of_sixteen_bits_is_seen():
     source = saved(Image.fromarray(np.array([[7, 65535]], np.uint16)), transparency=7)
-    refused(source, "a background")
+    refused(source, "no background")
     assert pixels(read(source, "white")).min() == 255
 
 
@@ -81,7 +81,7 @@ def test_a_palette_with_transparency_needs_a_background(kind):
     image = Image.fromarray(np.array([[0, 1]], np.uint8)).convert("P")
     image.putpalette([10, 20, 30, 200, 100, 0])
     source = saved(image, kind, transparency=0)
-    refused(source, "a background")
+    refused(source, "no background")
     assert pixels(read(source, "#0000ff")).tolist() == [[[0, 0, 255], [200, 100, 0]]]
 
 
@@ -96,7 +96,7 @@ def test_alpha_that_hides_nothing_is_dropped():
 def test_transparency_needs_a_background():
     image = Image.new("RGBA", (2, 1), (200, 0, 0, 0))
     image.putpixel((1, 0), (200, 100, 0, 128))
-    refused(saved(image), "a background", Transparent)
+    refused(saved(image), "no background", Transparent)
     assert pixels(read(saved(image), "white")).tolist() == [[[255, 255, 255], [227, 177, 127]]]
     assert pixels(read(saved(image), "rgb(0, 0, 255)"))[0, 0].tolist() == [0, 0, 255]
 
@@ -243,10 +243,16 @@ def test_twelve_bits_of_a_tiff_file_are_scaled():
     assert pixels(read(tiff(levels, 2, 1, tag_258=12)))[0, :, 0].tolist() == [128, 255]
 
 
-@pytest.mark.parametrize("bits", [8, 16])
-def test_signed_levels_have_no_known_range(bits):
-    data = tiff(bytes(2 * bits), 2, 1, tag_258=bits, tag_339=2)
-    refused(io.BytesIO(data), "no known range")
+def test_signed_levels_have_the_white_of_their_type():
+    levels = np.array([0, 16384, 32767], "<i2").tobytes()
+    assert pixels(read(tiff(levels, 3, 1, tag_258=16, tag_339=2)))[0, :, 0].tolist() == [
+        0,
+        128,
+        255,
+    ]
+    below = np.array([-1, 0, 32767], "<i2").tobytes()
+    refused(io.BytesIO(tiff(below, 3, 1, tag_258=16, tag_339=2)), "no known range")
+    assert pixels(read(tiff(bytes([0, 7, 255]), 3, 1, tag_339=2)))[0, :, 0].tolist() == [0, 7, 255]
 
 
 def test_grey_maps_of_any_depth_are_scaled():

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from titokzip.cli.files import plan, renaming, report
+from titokzip.cli.noise import silenced
 from titokzip.cli.options import FileOptions, check_device, file_options, max_pixels_option
 
 _DEFAULT_QUALITY = 50  # as in rate_control, which takes longer to import; a test compares them
@@ -96,7 +97,8 @@ def compress(
     results = batch.compress_files(
         jobs, codec, rate, how, background=background, verify=verify, max_pixels=max_pixels
     )
-    report(results, jobs, start, options)
+    with silenced():
+        report(results, jobs, start, options)
 
 
 def _rate(*values: Any) -> Any:

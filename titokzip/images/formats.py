@@ -71,6 +71,7 @@ _FOREIGN: Final = {
     b"\x97U": ".ttk",
 }
 _HEVC: Final = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+_SUBFILE_TYPE, _DNG_VERSION = 254, 50706  # tags of TIFF files
 _START: Final = 2**14  # bytes that tell formats apart
 
 
@@ -96,6 +97,8 @@ def open_image(file: IO[bytes]) -> Opened:
         png = Png(file)
         return Opened(png.image, png.frames, png.whole, None if png.interlaced else png.bands)
     image = _open_heic(file) if _is_heic(start) else _identified(file, start)
+    if image.format == "TIFF" and _begins_with_preview(image, start):
+        raise ImageError("a camera raw file, or another that begins with a preview")
     if image.format in ("AVIF", "HEIF") and (code_points := _cicp(start)):
         image.info.setdefault("cicp", code_points)
 
@@ -104,6 +107,17 @@ def open_image(file: IO[bytes]) -> Opened:
         return image
 
     return Opened(image, frames(image), whole)
+
+
+def _begins_with_preview(image: Any, start: bytes) -> bool:
+    """Tell whether the first image of a TIFF file stands for a larger one, as a camera's does."""
+    tags = image.tag_v2
+    reduced = tags.get(_SUBFILE_TYPE, 0)
+    return (
+        (isinstance(reduced, int) and bool(reduced & 1))
+        or _DNG_VERSION in tags
+        or start[8:10] == b"CR"
+    )
 
 
 def frames(image: Image.Image) -> int:

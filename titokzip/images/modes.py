@@ -32,16 +32,15 @@ def levels(image: Image.Image) -> Levels | None:
         ImageError: its pixels have no known range.
     """
     tags = _tags(image)
-    if image.mode == "F" or _SIGNED in _several(tags.get(_SAMPLE_FORMAT)):
-        raise _unknown(image.mode)
+    bits = max(_several(tags.get(_BITS)), default=16)
     if image.mode in _WORDS:
-        bits = max(_several(tags.get(_BITS)), default=16)
         return Levels(2**bits - 1, image.format == "TIFF" and not tags.get(_WHITE_IS, 0))
-    if image.mode != "I":
-        return None
-    if image.format != "PPM" and not _is_sixteen_bit(image):
-        raise _unknown(image.mode)
-    return Levels(2**16 - 1)
+    if image.mode == "I" and (image.format == "PPM" or _fits_sixteen_bits(image)):
+        signed = bits == 16 and _SIGNED in _several(tags.get(_SAMPLE_FORMAT))
+        return Levels(2**15 - 1 if signed else 2**16 - 1)
+    if image.mode in ("F", "I"):
+        raise ImageError(f"pixels of mode {image.mode} have no known range; convert it first")
+    return None
 
 
 def expanded(image: Image.Image, levels: Levels | None) -> Image.Image:
@@ -74,11 +73,7 @@ def _several(value: Any) -> tuple[int, ...]:
     return tuple(one for one in many if isinstance(one, int))
 
 
-def _unknown(mode: str) -> ImageError:
-    return ImageError(f"pixels of mode {mode} have no known range; convert it first")
-
-
-def _is_sixteen_bit(image: Image.Image) -> bool:
+def _fits_sixteen_bits(image: Image.Image) -> bool:
     """Tell whether 32-bit integers look like those of 16 bits."""
     low, high = image.getextrema()
     return isinstance(low, int | float) and low >= 0 and 255 < high < 2**16  # type: ignore[operator]

@@ -8,6 +8,7 @@ codec: PNG row by row, JPEG by its decoder. What Pillow can only decode whole ta
 pixel, one large image at a time.
 """
 
+import errno
 import io
 import math
 import threading
@@ -91,8 +92,8 @@ def read(
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise whatever damage leads them to
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # it is the disk, and not a place before the start of the file
         reason = " ".join((str(error) or type(error).__name__).split())
         raise ImageError(f"damaged, or of a kind that is not read ({reason})") from error
 
@@ -220,7 +221,7 @@ def _flattened(image: InputImage, background: str | None, keep_alpha: bool) -> I
     if background is None:
         if keep_alpha:
             return image
-        raise Transparent("it is transparent; a background colour would flatten it")
+        raise Transparent("it is transparent, and no background is given")
     paper = Image.new("RGB", alpha.size, background)
     grey = image.grey and len(set(ImageColor.getrgb(background)[:3])) == 1
     flat = Image.composite(image.image, paper, alpha)
