@@ -173,6 +173,13 @@ def test_the_limit_on_pixels(picture):
     run("compress", picture, "--max-pixels", 9600, *FAST)
 
 
+def test_the_limit_of_a_decoder_is_moved_along(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    photo(120, 80).save(tmp_path / "a.tif")
+    run("compress", tmp_path / "a.tif", *FAST)
+    assert Image.MAX_IMAGE_PIXELS == 1000
+
+
 def test_the_default_quality_is_that_of_the_library():
     from titokzip.cli.compress import _DEFAULT_QUALITY
     from titokzip.rate_control import DEFAULT_QUALITY

@@ -11,7 +11,7 @@ from PIL import Image
 from pngs import chunk, noise, png
 
 from titokzip import images
-from titokzip.errors import ImageError
+from titokzip.errors import ImageError, PixelLimit
 
 WIDE = photo(300, 200)
 
@@ -117,3 +117,9 @@ def test_memory_does_not_grow_with_the_image(tmp_path, kind):
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert told[:2] == ["10000", "10000"]
     assert int(told[2]) < 50 * 1024
+
+
+def test_a_decoder_with_a_limit_of_its_own_says_so(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(PixelLimit, match="MAX_IMAGE_PIXELS"):
+        images.read(saved("TIFF"))

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from titokzip.cli.files import plan, renaming, report
-from titokzip.cli.noise import silenced
+from titokzip.cli.libraries import limited, silenced
 from titokzip.cli.options import FileOptions, check_device, file_options, max_pixels_option
 
 _DEFAULT_QUALITY = 50  # as in rate_control, which takes longer to import; a test compares them
@@ -74,7 +74,7 @@ def compress(
     titokzip compress -r photos -O small          a folder, into another
     cat photo.jpg | titokzip compress - > photo.ttk
     """
-    from titokzip.images import SUFFIXES
+    from titokzip.images import MAX_PIXELS, SUFFIXES
 
     options = FileOptions(**others)
     _check_output(options.output, SUFFIXES)
@@ -97,7 +97,7 @@ def compress(
     results = batch.compress_files(
         jobs, codec, rate, how, background=background, verify=verify, max_pixels=max_pixels
     )
-    with silenced():
+    with silenced(), limited(max_pixels or MAX_PIXELS):
         report(results, jobs, start, options)
 
 

@@ -91,6 +91,8 @@ def read(
         return _flattened(decoded, background, keep_alpha)
     except (ImageError, MemoryError):
         raise
+    except Image.DecompressionBombError as error:
+        raise PixelLimit("more pixels than PIL.Image.MAX_IMAGE_PIXELS allows") from error
     except Exception as error:  # Pillow's decoders raise whatever damage leads them to
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise  # it is the disk, and not a place before the start of the file

@@ -1,4 +1,4 @@
-"""What C libraries print by themselves of images that are damaged."""
+"""What other libraries do by themselves: print of damaged images, limit the pixels of others."""
 
 import logging
 import os
@@ -33,6 +33,22 @@ def silenced() -> Iterator[None]:
             stream.flush()
             os.dup2(kept, 2)
     os.close(kept)
+
+
+@contextmanager
+def limited(pixels: int) -> Iterator[None]:
+    """Set Pillow's limit on pixels, which some of its decoders check, to ours meanwhile.
+
+    It is a setting of the whole process, so the library leaves it alone; the program may not.
+    """
+    from PIL import Image
+
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = -(-pixels // 2)  # an error is twice as many
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def _is_standard(stream: object) -> bool:
