@@ -10,7 +10,7 @@ TOY = codec()
 SMALL = Rate(tile=16)
 
 
-def pictures(folder, count):
+def image_jobs(folder, count):
     for i in range(count):
         photo(30 + i, 20, i).save(folder / f"{i}.png")
     return [Job(folder / f"{i}.png", folder / f"{i}.ttk") for i in range(count)]

@@ -1,15 +1,11 @@
 """Many files: in order, and none stops the others."""
 
-import io
 import itertools
-import os
-import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from jobs import SMALL, TOY, compressed, decompressed, names, pictures
+from jobs import SMALL, TOY, compressed, decompressed, image_jobs, names
 from photos import photo
 from PIL import Image
 from toys import Toy, codec
@@ -24,7 +20,7 @@ from titokzip.runtime import prefetch
 
 
 def test_files_there_and_back(tmp_path):
-    jobs = pictures(tmp_path, 7)
+    jobs = image_jobs(tmp_path, 7)
     results = compressed(jobs)
     assert [result.job for result in results] == jobs
     for result in results:
@@ -42,9 +38,9 @@ def test_files_there_and_back(tmp_path):
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("bad", [[], [0], [9], [3, 4], [0, 1, 8, 9], range(10)], ids=str)
 def test_results_come_in_order_around_files_that_fail(tmp_path, threads, bad):
-    jobs = pictures(tmp_path, 10)
+    jobs = image_jobs(tmp_path, 10)
     for i in bad:
-        jobs[i].source.write_bytes(b"no picture")
+        jobs[i].source.write_bytes(b"no image")
     results = compressed(jobs, Options(threads=threads))
     assert [result.job for result in results] == jobs
     assert [i for i, result in enumerate(results) if result.error] == list(bad)
@@ -53,7 +49,7 @@ def test_results_come_in_order_around_files_that_fail(tmp_path, threads, bad):
 
 
 def test_what_the_codec_refuses_stops_no_other(tmp_path):
-    jobs = pictures(tmp_path, 6)
+    jobs = image_jobs(tmp_path, 6)
     Image.new("1", (2**21, 1)).save(jobs[3].source)
     for rate, kind in [(Rate(max_bytes=12), RateError), (SMALL, type(None))]:
         kinds = [type(result.error) for result in compressed(jobs, rate=rate)]
@@ -62,7 +58,7 @@ def test_what_the_codec_refuses_stops_no_other(tmp_path):
 
 
 def test_one_bad_among_files_to_decompress(tmp_path):
-    jobs = pictures(tmp_path, 5)
+    jobs = image_jobs(tmp_path, 5)
     compressed(jobs)
     jobs[2].target.write_bytes(b"\x97U" + bytes(30))
     results = decompressed([Job(job.target, job.target.with_suffix(".ppm")) for job in jobs])
@@ -85,7 +81,7 @@ def test_reading_ahead_is_bounded():
 
 
 def test_files_are_read_while_others_are_coded(tmp_path, monkeypatch):
-    jobs, ahead, asked = pictures(tmp_path, 30), [], []
+    jobs, ahead, asked = image_jobs(tmp_path, 30), [], []
     read, encode = images.read, Toy.encode
     monkeypatch.setattr(images, "read", lambda *one, **how: asked.append(one) or read(*one, **how))
 
@@ -100,7 +96,7 @@ def test_files_are_read_while_others_are_coded(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("suffix", [".xbm", ".ico", ".webp"])
-def test_a_format_that_cannot_hold_the_picture_is_an_error(tmp_path, suffix):
+def test_a_format_that_cannot_hold_the_image_is_an_error(tmp_path, suffix):
     photo(20000, 1).save(tmp_path / "wide.png")
     compressed([Job(tmp_path / "wide.png", tmp_path / "wide.ttk")])
     (result,) = decompressed([Job(tmp_path / "wide.ttk", tmp_path / f"wide{suffix}")])
@@ -122,65 +118,10 @@ def test_models_are_loaded_once_a_fingerprint(embedded):
     assert loads[1:] == ["xs"]
 
 
-def test_standard_input_and_output(monkeypatch):
-    class Stream:
-        def __init__(self, data=b""):
-            self.buffer = io.BytesIO(data)
-
-    file = io.BytesIO()
-    photo(40, 30).save(file, "PNG")
-    for data, work in [(file.getvalue(), compressed), (None, decompressed)]:
-        monkeypatch.setattr(sys, "stdin", Stream(data or sys.stdout.buffer.getvalue()))
-        monkeypatch.setattr(sys, "stdout", Stream())
-        (result,) = work([Job(None, None)])
-        assert (result.error, result.job.name) == (None, "-")
-        assert result.out_bytes == len(sys.stdout.buffer.getvalue())
-    assert Image.open(sys.stdout.buffer).size == (40, 30)
-
-
-@pytest.mark.parametrize("stream", ["stdin", "stdout"])
-def test_closed_streams_are_errors_of_the_job(tmp_path, monkeypatch, stream):
-    (job,) = pictures(tmp_path, 1)
-    monkeypatch.setattr(sys, stream, None)
-    closed = Job(None, job.target) if stream == "stdin" else Job(job.source, None)
-    (result,) = compressed([closed])
-    assert "is closed" in result.error.strerror
-    assert names(tmp_path) == ["0.png"]
-
-
-def test_a_stream_without_an_end_is_refused(monkeypatch):
-    class Endless:
-        buffer = io.BytesIO(bytes(1000))
-
-    monkeypatch.setattr(sys, "stdin", Endless())
-    monkeypatch.setattr(coding, "_IMAGE_BYTES", 999)
-    (result,) = compressed([Job(None, None)])
-    assert str(result.error) == "more than 999 bytes are not read"
-
-
-def test_a_file_that_is_much_too_long_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(coding, "_TTK_BYTES", 999)
-    (tmp_path / "a.ttk").write_bytes(bytes(1000))
-    (result,) = decompressed([Job(tmp_path / "a.ttk", tmp_path / "a.png")])
-    assert str(result.error) == "more than 999 bytes are not read"
-
-
-def test_pipes_are_read_like_files(tmp_path):
-    file = io.BytesIO()
-    photo(40, 30).save(file, "PNG")
-    os.mkfifo(tmp_path / "pipe")
-    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(file.getvalue()))
-    writer.start()
-    (result,) = compressed([Job(tmp_path / "pipe", tmp_path / "a.ttk")], Options(remove=True))
-    writer.join()
-    assert (result.error, result.in_bytes) == (None, len(file.getvalue()))
-    assert (tmp_path / "pipe").exists()
-
-
 @pytest.mark.parametrize("remove", [False, True])
 def test_verification_costs_the_file_that_fails(tmp_path, monkeypatch, remove):
     """`remove` verifies without being asked."""
-    jobs = pictures(tmp_path, 3)
+    jobs = image_jobs(tmp_path, 3)
     read = Codec.read
 
     def lying(self, contents):
@@ -213,7 +154,7 @@ def test_what_was_compressed_without_a_limit_decompresses_without_one(tmp_path, 
 
 
 def test_the_limit_on_pixels_can_be_moved(tmp_path):
-    (job,) = pictures(tmp_path, 1)
+    (job,) = image_jobs(tmp_path, 1)
     (result,) = compressed([job], max_pixels=599)
     assert isinstance(result.error, PixelLimit)
     (result,) = compressed([job], max_pixels=600)
@@ -222,7 +163,7 @@ def test_the_limit_on_pixels_can_be_moved(tmp_path):
 
 def test_nothing_is_written_that_does_not_decompress(tmp_path, monkeypatch):
     """Whatever the codec may come to write."""
-    (job,) = pictures(tmp_path, 1)
+    (job,) = image_jobs(tmp_path, 1)
     nonsense = lambda self, many, *_: (b"\x97U nonsense" for _ in many)  # noqa: E731
     monkeypatch.setattr(Codec, "compress_all", nonsense)
     (result,) = compressed([job], Options(remove=True))
@@ -231,7 +172,7 @@ def test_nothing_is_written_that_does_not_decompress(tmp_path, monkeypatch):
 
 
 def test_large_images_are_resampled_while_they_are_written(tmp_path, monkeypatch):
-    jobs = pictures(tmp_path, 3)
+    jobs = image_jobs(tmp_path, 3)
     compressed(jobs)
     wanted = [TOY.decompress(job.target.read_bytes()) for job in jobs]
     sizes = []

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from jobs import compressed, decompressed, names, pictures
+from jobs import compressed, decompressed, image_jobs, names
 
 from titokzip import files
 from titokzip.batch import Job, Options
@@ -18,7 +18,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch, call):
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
-    jobs = pictures(tmp_path, 3)
+    jobs = image_jobs(tmp_path, 3)
     before = names(tmp_path)
     monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     monkeypatch.setattr(os, call, fail)
@@ -29,7 +29,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch, call):
 
 
 def test_an_existing_output_is_kept(tmp_path):
-    jobs = pictures(tmp_path, 2)
+    jobs = image_jobs(tmp_path, 2)
     jobs[1].target.write_bytes(b"old")
     first, second = compressed(jobs)
     assert first.error is None
@@ -40,7 +40,7 @@ def test_an_existing_output_is_kept(tmp_path):
 
 
 def test_a_link_that_leads_nowhere_exists(tmp_path):
-    (job,) = pictures(tmp_path, 1)
+    (job,) = image_jobs(tmp_path, 1)
     job.target.symlink_to("nowhere/else.ttk")
     (result,) = compressed([job])
     assert type(result.error) is OutputExists
@@ -50,7 +50,7 @@ def test_a_link_that_leads_nowhere_exists(tmp_path):
 
 
 def test_an_output_that_appears_meanwhile_is_kept(tmp_path, monkeypatch):
-    (job,) = pictures(tmp_path, 1)
+    (job,) = image_jobs(tmp_path, 1)
     monkeypatch.setattr(os.path, "lexists", lambda _: False)
     monkeypatch.setattr(Path, "is_dir", lambda _: False)
     job.target.write_bytes(b"another process was here")
@@ -61,7 +61,7 @@ def test_an_output_that_appears_meanwhile_is_kept(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("force", [False, True])
 def test_a_folder_is_never_an_output(tmp_path, force):
-    (job,) = pictures(tmp_path, 1)
+    (job,) = image_jobs(tmp_path, 1)
     job.target.mkdir()
     (result,) = compressed([job], Options(force, remove=True))
     assert isinstance(result.error, IsADirectoryError)
@@ -71,7 +71,7 @@ def test_a_folder_is_never_an_output(tmp_path, force):
 @pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize("way", ["same", "link", "round", "hard link"])
 def test_the_input_is_never_the_output(tmp_path, force, way):
-    (job,) = pictures(tmp_path, 1)
+    (job,) = image_jobs(tmp_path, 1)
     (tmp_path / "link").symlink_to(job.source)
     (tmp_path / "hard").hardlink_to(job.source)
     (tmp_path / "x").mkdir()
@@ -83,7 +83,7 @@ def test_the_input_is_never_the_output(tmp_path, force, way):
 
 
 def test_the_time_of_the_source_is_kept(tmp_path):
-    (job,) = pictures(tmp_path, 1)
+    (job,) = image_jobs(tmp_path, 1)
     os.utime(job.source, ns=(10**18, 10**18 + 7))
     compressed([job])
     assert job.target.stat().st_mtime_ns == 10**18 + 7
@@ -92,7 +92,7 @@ def test_the_time_of_the_source_is_kept(tmp_path):
 @pytest.mark.parametrize("asked", [0o600, 0o640, 0o444, 0o755, 0o666])
 @pytest.mark.parametrize("force", [False, True])
 def test_outputs_have_no_wider_permissions_than_their_sources(tmp_path, asked, force):
-    (job,) = pictures(tmp_path, 1)
+    (job,) = image_jobs(tmp_path, 1)
     job.source.chmod(asked)
     if force:
         job.target.write_bytes(b"old")
@@ -109,7 +109,7 @@ def test_outputs_have_no_wider_permissions_than_their_sources(tmp_path, asked, f
 
 
 def test_sources_go_only_after_success(tmp_path):
-    jobs = pictures(tmp_path, 4)
+    jobs = image_jobs(tmp_path, 4)
     jobs[0].target.write_bytes(b"in the way")
     jobs[2].source.write_bytes(b"no image")
     compressed(jobs, Options(remove=True))
@@ -120,7 +120,7 @@ def test_sources_go_only_after_success(tmp_path):
 
 
 def test_sources_go_after_the_output_is_on_the_disk(tmp_path, monkeypatch):
-    (job,) = pictures(tmp_path, 1)
+    (job,) = image_jobs(tmp_path, 1)
     seen = []
     sync = os.fsync
     monkeypatch.setattr(os, "fsync", lambda fd: seen.append(job.source.exists()) or sync(fd))
@@ -130,7 +130,7 @@ def test_sources_go_after_the_output_is_on_the_disk(tmp_path, monkeypatch):
 
 
 def test_sources_stay_where_the_output_does_not_read_back(tmp_path, monkeypatch):
-    (job,) = pictures(tmp_path, 1)
+    (job,) = image_jobs(tmp_path, 1)
     monkeypatch.setattr(files, "sha256", lambda path: bytes(32))
     (result,) = compressed([job], Options(remove=True))
     assert isinstance(result.error, VerifyError)
@@ -140,7 +140,7 @@ def test_sources_stay_where_the_output_does_not_read_back(tmp_path, monkeypatch)
 def test_devices_are_written_into_and_never_replaced(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    (job,) = pictures(tmp_path, 1)
+    (job,) = image_jobs(tmp_path, 1)
     got = []
     reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
     reader.start()
@@ -156,7 +156,7 @@ def test_devices_are_written_into_and_never_replaced(tmp_path):
 
 def test_links_to_streams_are_never_replaced(tmp_path):
     """/dev/stdout is a link to what may be a plain file."""
-    (job,) = pictures(tmp_path, 1)
+    (job,) = image_jobs(tmp_path, 1)
     with (tmp_path / "stream").open("wb") as file:
         target = Path(f"/dev/fd/{file.fileno()}")
         if not target.exists():

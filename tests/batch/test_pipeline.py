@@ -1,7 +1,7 @@
 """Memory that runs out costs the files that are too much, and no other."""
 
 import pytest
-from jobs import compressed, decompressed, names, pictures
+from jobs import compressed, decompressed, image_jobs, names
 from PIL import Image
 from toys import Toy, codec
 
@@ -20,14 +20,14 @@ KINDS = [
 
 
 def narrow(jobs):
-    """Tell which sources are 33 pixels wide, as the fourth of `pictures` is."""
+    """Tell which sources are 33 pixels wide, as the fourth of `image_jobs` is."""
     return [job.source.name == "3.png" for job in jobs]
 
 
 @pytest.mark.parametrize("error", KINDS, ids=repr)
 @pytest.mark.parametrize("batch", [1, 4, 1000])
 def test_in_the_network(tmp_path, monkeypatch, error, batch):
-    jobs = pictures(tmp_path, 8)
+    jobs = image_jobs(tmp_path, 8)
     encode = Toy.encode
 
     def limited(self, pixels):
@@ -46,7 +46,7 @@ def test_in_the_network(tmp_path, monkeypatch, error, batch):
 
 
 def test_while_files_are_read(tmp_path, monkeypatch):
-    jobs, read = pictures(tmp_path, 5), images.read
+    jobs, read = image_jobs(tmp_path, 5), images.read
 
     def limited(file, *others, **how):
         image = read(file, *others, **how)
@@ -60,7 +60,7 @@ def test_while_files_are_read(tmp_path, monkeypatch):
 
 
 def test_while_files_are_written(tmp_path, monkeypatch):
-    jobs, encode = pictures(tmp_path, 5), images.encode
+    jobs, encode = image_jobs(tmp_path, 5), images.encode
     compressed(jobs)
 
     def limited(image, *others):
@@ -81,7 +81,7 @@ def test_bugs_are_no_lack_of_memory(tmp_path, monkeypatch, error):
 
     monkeypatch.setattr(Codec, "compress_all", broken)
     with pytest.raises(type(error)):
-        compressed(pictures(tmp_path, 2))
+        compressed(image_jobs(tmp_path, 2))
 
 
 def test_memory_that_runs_out_before_anything_is_read_is_raised(tmp_path, monkeypatch):
@@ -91,11 +91,11 @@ def test_memory_that_runs_out_before_anything_is_read_is_raised(tmp_path, monkey
 
     monkeypatch.setattr(Codec, "compress_all", exhausted)
     with pytest.raises(MemoryError):
-        compressed(pictures(tmp_path, 2))
+        compressed(image_jobs(tmp_path, 2))
 
 
 def test_errors_that_are_known_beforehand_are_results(tmp_path):
-    jobs = pictures(tmp_path, 3)
+    jobs = image_jobs(tmp_path, 3)
     jobs[1] = Job(jobs[1].source, None, FileNotFoundError(2, "No such file", "b"))
     results = compressed(jobs)
     assert [result.error for result in results] == [None, jobs[1].error, None]

@@ -145,8 +145,8 @@ def test_alpha_is_no_colour():
 
 def test_an_srgb_profile_changes_nothing():
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    picture = read(saved(Image.fromarray(COLOURS), icc_profile=profile))
-    np.testing.assert_allclose(pixels(picture).astype(int), COLOURS, atol=1)
+    image = read(saved(Image.fromarray(COLOURS), icc_profile=profile))
+    np.testing.assert_allclose(pixels(image).astype(int), COLOURS, atol=1)
 
 
 def swapped_profile():
@@ -157,15 +157,15 @@ def swapped_profile():
 
 
 def test_a_profile_is_converted_to_srgb():
-    picture = read(saved(Image.fromarray(COLOURS), icc_profile=swapped_profile()))
-    np.testing.assert_allclose(pixels(picture).astype(int), COLOURS[..., ::-1], atol=2)
+    image = read(saved(Image.fromarray(COLOURS), icc_profile=swapped_profile()))
+    np.testing.assert_allclose(pixels(image).astype(int), COLOURS[..., ::-1], atol=2)
 
 
 def test_a_background_is_srgb_whatever_the_profile():
     image = Image.new("RGBA", (2, 1), (255, 0, 0, 255))
     image.putpixel((1, 0), (0, 0, 0, 0))
-    picture = read(saved(image, icc_profile=swapped_profile()), "red")
-    np.testing.assert_allclose(pixels(picture)[0], [[0, 0, 255], [255, 0, 0]], atol=2)
+    image = read(saved(image, icc_profile=swapped_profile()), "red")
+    np.testing.assert_allclose(pixels(image)[0], [[0, 0, 255], [255, 0, 0]], atol=2)
 
 
 def test_a_profile_that_does_not_fit_is_ignored():

@@ -1,7 +1,7 @@
 """The image formats that are read and written, and how a file of one of them is opened.
 
 Pillow identifies a file by its contents, and among what it knows are formats that start another
-program (Ghostscript for EPS) or stand for no picture. So only the formats listed here are tried,
+program (Ghostscript for EPS) or hold no raster image. So only the formats listed here are tried,
 whatever a file's name says.
 """
 
