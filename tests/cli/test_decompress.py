@@ -183,9 +183,9 @@ def resealed(data, place, value):
 def test_bad_bytes_end_in_one_line_and_little_memory(embedded, small, tmp_path):
     rng = random.Random(0)
     header = container.unpack(small).header_bytes
-    hostile = [rng.randbytes(rng.randrange(200)) for _ in range(150)]
-    hostile += [b"\x97U" + rng.randbytes(rng.randrange(100)) for _ in range(150)]
-    places = [*range(3, header)] * 12 + [rng.randrange(header, len(small) - 3) for _ in range(60)]
+    hostile = [rng.randbytes(rng.randrange(200)) for _ in range(80)]
+    hostile += [b"\x97U" + rng.randbytes(rng.randrange(100)) for _ in range(80)]
+    places = [*range(3, header)] * 8 + [rng.randrange(header, len(small) - 3) for _ in range(40)]
     hostile += [resealed(small, place, rng.randrange(256)) for place in places]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     refused, decoded = [], 0
@@ -195,7 +195,7 @@ def test_bad_bytes_end_in_one_line_and_little_memory(embedded, small, tmp_path):
             tokens = embedded.read(contents)
             assert all((row >= 0).all() and (row < 3**9).all() for row in tokens)
             if (
-                decoded < 20
+                decoded < 9
                 and len(tokens) == 1
                 and contents.header.width * contents.header.height < 10**6
             ):
@@ -207,9 +207,9 @@ def test_bad_bytes_end_in_one_line_and_little_memory(embedded, small, tmp_path):
             (tmp_path / f"{len(refused)}.ttk").write_bytes(data)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 200 * 1024
-    assert len(refused) > 300
+    assert len(refused) > 170
     assert not any("\n" in line for line in refused)
-    assert decoded == 20
+    assert decoded == 9
     lines = run("decompress", "-r", tmp_path, code=1).stderr.splitlines()
     assert len(lines) == len(refused)
     assert all(line.startswith("titokzip: ") for line in lines)
