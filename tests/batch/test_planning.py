@@ -144,6 +144,9 @@ def test_errors_make_no_output(tmp_path):
     touch(tmp_path, "in/a.png")
     (tmp_path / "in" / "a.jpg").symlink_to("nowhere")
     assert paired(tmp_path, "in")[1] == ("a.png", "a.ttk", "")
+    (job,) = pair(find([".", "."], SUFFIXES, False), lambda *_: pytest.fail("it has no name"))
+    assert isinstance(job.error, IsADirectoryError)
+    assert job.target is None
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "dangling link", "link"])

@@ -49,7 +49,7 @@ def pair(
     Those that still would are errors. With `skip_existing`, files whose output is there are left
     out.
     """
-    jobs = [(one, Job(one.path, place(one, False), one.error)) for one in found]
+    jobs = [(one, _job(one, place)) for one in found]
     crowded = _crowded(job for _, job in jobs)
     if crowded:
         jobs = [
@@ -66,6 +66,11 @@ def pair(
     if not skip_existing:
         return named
     return [job for job in named if job.error or not _is_done(job)]
+
+
+def _job(found: Found, place: Callable[[Found, bool], Path | None]) -> Job:
+    """Make a job; what cannot be read has no output."""
+    return Job(found.path, None if found.error else place(found, False), found.error)
 
 
 def _inside(folder: Path, suffixes: Collection[str], recursive: bool) -> list[Found]:

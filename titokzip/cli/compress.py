@@ -11,8 +11,17 @@ from titokzip.cli.libraries import limited, silenced
 from titokzip.cli.options import FileOptions, check_device, file_options, max_pixels_option
 
 _DEFAULT_QUALITY = 50  # as in rate_control, which takes longer to import; a test compares them
-_MOST_BPP = 1e6  # beyond any file, and far from what overflows
-_LARGEST = 2**53  # of numbers that reach floats unrounded
+_LARGEST = 10**15  # beyond any file, and far from what overflows
+
+
+def _bounded(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """Refuse numbers that are too large to compute with."""
+    if value is not None and not value <= _LARGEST:
+        raise click.BadParameter(f"no number of up to {_LARGEST:,}")
+    return value
+
+
+_number: dict[str, Any] = {"type": click.IntRange(1), "metavar": "N", "callback": _bounded}
 
 
 @click.command(short_help="Compress images to .ttk files.")
@@ -26,25 +35,14 @@ _LARGEST = 2**53  # of numbers that reach floats unrounded
 )
 @click.option(
     "--bpp",
-    type=click.FloatRange(0, _MOST_BPP, min_open=True),
+    type=click.FloatRange(0, min_open=True),
     metavar="X",
+    callback=_bounded,
     help="Bits per pixel of the original, at most.",
 )
-@click.option(
-    "--max-bytes",
-    type=click.IntRange(1, _LARGEST),
-    metavar="N",
-    help="Bytes of the whole file, at most.",
-)
-@click.option(
-    "--tokens", type=click.IntRange(1, _LARGEST), metavar="N", help="Tokens kept of each tile."
-)
-@click.option(
-    "--tile",
-    type=click.IntRange(1, _LARGEST),
-    metavar="N",
-    help="Pixels of the original that a tile covers, each way.",
-)
+@click.option("--max-bytes", help="Bytes of the whole file, at most.", **_number)
+@click.option("--tokens", help="Tokens kept of each tile.", **_number)
+@click.option("--tile", help="Pixels of the original that a tile covers, each way.", **_number)
 @click.option("-m", "--model", default=None, metavar="NAME", help="Name of a model, or its file.")
 @click.option("--background", metavar="COLOUR", help="Flatten transparent images on this colour.")
 @click.option("--verify", is_flag=True, help="Decode every file again before it is written.")
