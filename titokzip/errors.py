@@ -1,18 +1,21 @@
-"""Everything titokzip raises on purpose.
+"""Everything that titokzip raises on purpose.
 
 TitokzipError
-├── FormatError    these bytes are not a .ttk file that this version can read
-│   ├── PixelLimitError  it has more pixels than the limit
-│   └── Truncated  the file is truncated, and its first layers are intact
-├── ImageError   this picture cannot be read, or is of a kind we refuse
-├── RateError      no setting reaches the size that was asked for
-├── VerificationError  a file does not decode to its tokens: a bug
-└── ModelError     no such model, or its weights are absent or not the right ones
+├── FormatError        the bytes are not a .ttk file that this version reads
+│   └── Truncated      the file is cut short, and its first layers are intact
+├── ImageError         the image cannot be read or written, or would lose something silently
+│   └── Transparent    it has transparent pixels, and there is no background to lay it on
+├── PixelLimitError    more pixels than the limit; it is a FormatError and an ImageError
+├── RateError          no setting reaches the size that was asked for
+├── ModelError         the model is unknown, or its weights are missing or wrong
+├── VerificationError  what was written does not read back as what was meant
+└── OutputExists       the output exists, and nobody asked to replace it
+    └── OutputIsInput  it is the very file that is read
 
-A wrong argument is a plain ValueError; a broken invariant is an assert.
-
-Messages quote what files and weights say of themselves, and names of files. None of that may move
-the cursor or start a new line, so a message is printable whatever it quotes.
+A wrong argument is a plain ValueError; a broken invariant is an assert. Messages name no option of
+the command line: `titokzip.cli.output` adds it. They quote what files and weights say of
+themselves, and names of files; none of that may move the cursor or start a new line, so a message
+is printable whatever it quotes.
 """
 
 
@@ -34,16 +37,20 @@ class FormatError(TitokzipError):
     """The bytes are not a .ttk file, are damaged, or are newer than this version."""
 
 
-class PixelLimitError(FormatError):
-    """The image has more pixels than the limit; a larger limit decodes it."""
-
-
 class Truncated(FormatError):
     """The file ends early; its first layers are intact and can be decoded on request."""
 
 
 class ImageError(TitokzipError):
-    """The picture cannot be read, or holds something that would be lost silently."""
+    """The image cannot be read or written, or holds something that would be lost silently."""
+
+
+class Transparent(ImageError):
+    """The image has transparent pixels, and no background was given to lay it on."""
+
+
+class PixelLimitError(FormatError, ImageError):
+    """The image, or the .ttk file, has more pixels than the limit."""
 
 
 class RateError(TitokzipError):
@@ -55,4 +62,22 @@ class ModelError(TitokzipError):
 
 
 class VerificationError(TitokzipError):
-    """A file that was just written does not decode to its tokens: a bug of titokzip."""
+    """What was written does not read back as what was meant; the source is kept."""
+
+
+class OutputExists(TitokzipError):
+    """The output exists, and overwriting it was not asked for."""
+
+
+class OutputIsInput(OutputExists):
+    """The output is the very file that is read; nothing may overwrite it."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether memory ran out: Python's, NumPy's, or a device's by way of torch."""
+    if isinstance(error, MemoryError):
+        return True
+    name, text = type(error).__name__, str(error)
+    return isinstance(error, RuntimeError) and (
+        name == "OutOfMemoryError" or "can't allocate memory" in text or "out of memory" in text
+    )

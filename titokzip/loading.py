@@ -28,12 +28,12 @@ def load(
     if manifest.kind == zoo.EMBEDDED:
         from titokzip.layouts.transform import load_transform
 
-        layout = load_transform(manifest, device, precision, compiled, truncate)
-        return Codec(manifest.name, manifest.fingerprint, layout)
+        transformed = load_transform(manifest, device, precision, compiled, truncate)
+        return Codec(manifest.name, manifest.fingerprint, transformed)
     from titokzip.layouts.tiles import load_tiles
 
-    layout = load_tiles(manifest, device, batch, precision, compiled, truncate)
-    return Codec(manifest.name, manifest.fingerprint, layout)
+    tiled = load_tiles(manifest, device, batch, precision, compiled, truncate)
+    return Codec(manifest.name, manifest.fingerprint, tiled)
 
 
 @cache

@@ -34,7 +34,7 @@ class Ours:
         Raises:
             ModelError: it is not here, or damaged.
         """
-        how = {"device": device, "truncate": truncate}
+        how: dict[str, Any] = {"device": device, "truncate": truncate}
         return cls(loading.load(model, **how), model, how)
 
     @property

@@ -12,7 +12,7 @@ from titokzip.bitstream.header import Header, TileLayout, pack_header, read_head
 from titokzip.bitstream.varint import ByteReader, varint
 from titokzip.errors import FormatError, PixelLimitError, Truncated
 
-MAX_PIXELS = 2**27  # of an image that decodes without asking; 134 million
+MAX_PIXELS = 300_000_000  # of an image that decodes without asking, as many as are read
 _CRC_BYTES = 3
 
 
@@ -59,7 +59,7 @@ def unpack(data: bytes, max_pixels: int | None = None, partial: bool = False) ->
 
     Raises:
         FormatError: not a .ttk file, newer than this version, or damaged.
-        PixelLimitError: it has more pixels than `max_pixels`, by default 134 million.
+        PixelLimitError: it has more pixels than `max_pixels`, by default 300 million.
         Truncated: truncated or damaged after its first layer, and `partial` is not set.
     """
     reader = ByteReader(data)

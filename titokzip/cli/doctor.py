@@ -1,6 +1,5 @@
 """titokzip doctor: what a bug report should say."""
 
-import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -9,7 +8,8 @@ from typing import Any
 import click
 
 from titokzip import __version__, zoo
-from titokzip.errors import ModelError, printable
+from titokzip.cli.output import say, say_json
+from titokzip.errors import ModelError
 
 PACKAGES = ("torch", "numpy", "pillow", "constriction", "click", "rich", "safetensors")
 
@@ -35,10 +35,10 @@ def doctor(as_json: bool) -> None:
         "models": _models(),
     }
     if as_json:
-        click.echo(json.dumps({"schema": 1, **facts}, indent=2))
+        say_json({"schema": 1, **facts})
         return
     for name, value in facts.items():
-        click.echo(f"{name:<13}{printable(_shown(value))}")
+        say(f"{name:<13}{_shown(value)}")
 
 
 def _version(name: str) -> str:

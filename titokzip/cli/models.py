@@ -1,7 +1,6 @@
 """titokzip models: which models there are, and how released ones come and go."""
 
 import hashlib
-import io
 import json
 import sys
 from contextlib import suppress
@@ -54,7 +53,7 @@ def list_models(as_json: bool) -> None:
         line = _LINE.format(
             row["name"],
             row["fingerprint"] or "no",
-            row["tokens"],
+            row["tokens"] or "-",
             row["size_note"],
             "" if row["rfid"] is None else f"{row['rfid']:.2f}",
             "damaged" if row["parameters"] is None else f"{row['parameters'] / 1e6:,.1f} M",
@@ -159,7 +158,7 @@ def _row(manifest: "Manifest") -> dict[str, Any]:
         "name": manifest.name,
         "here": True,
         "fingerprint": manifest.fingerprint.hex()[:8],
-        "tokens": manifest.tokens,
+        "tokens": release.tokens if release else None,
         "size_note": manifest.size_note,
         "rfid": release.rfid if release and release.name == manifest.name else None,
         "parameters": release.parameters if release else _parameters(manifest),
@@ -215,11 +214,11 @@ def _compared(manifest: "Manifest", image: Path) -> str:
     import numpy as np
 
     from titokzip import images, tiling
-    from titokzip.codec import Codec
+    from titokzip.runtime.batching import encode_tiles
 
-    codec = Codec.of(manifest, "cpu")
-    pixels = np.asarray(images.read(io.BytesIO(data)).image)
-    tokens = codec.tokenize(tiling.split(pixels, codec.model.tokenizer.size, overlap=0))[0]
+    tokenizer = zoo.load_tokenizer(manifest, "cpu")
+    pixels = np.asarray(images.read(data).image)
+    tokens = encode_tiles(tokenizer, tiling.split(pixels, tokenizer.size), 1, "cpu")[0]
     equal = int((tokens == np.array(golden.tokens)).sum())
     compared = f"{manifest.name}: {equal} of {len(tokens)} tokens are those its authors printed"
     if equal < len(tokens) - golden.tolerance:

@@ -49,7 +49,7 @@ class Source(Protocol):
 def code_bands(integers: Integers, step: int, model: ContextModel, source: Source) -> None:
     """Fill in the integers of an image, all zero at first, from a source."""
     planes, rows, columns = integers.blocks.shape[0], *integers.blocks.shape[-2:]
-    contexts = Contexts(planes, rows, columns)
+    contexts = Contexts(planes, rows, columns, int(model.tables.steps[step]))
     size = _size_condition(rows * columns)
     for band in in_order(planes, rows, columns):
         values = band.of_integers(integers)
@@ -102,11 +102,11 @@ class _Encoder:
 
     def __init__(self, integers: Integers, model: ContextModel, layers: int) -> None:
         self.integers, self.tables = integers, model.tables
-        self._layer_of = layers_of(integers.blocks.shape, layers)
+        self._layers, self._depth = layers, len(integers.means) - 1
         self._coders = [SymbolEncoder() for _ in range(layers)]
 
     def is_empty(self, band: Band, logit: int) -> bool:
-        self._coder = self._coders[self._layer_of[band]]
+        self._coder = self._coders[layer_of(band, self._layers, self._depth)]
         if band.level == 0:
             return False
         coded = bool(band.of_integers(self.integers).any())
@@ -137,11 +137,11 @@ class _Decoder:
         self, payloads: Sequence[bytes], integers: Integers, model: ContextModel, layers: int
     ) -> None:
         self.tables, self._integers = model.tables, integers
-        self._layer_of = layers_of(integers.blocks.shape, layers)
+        self._layers, self._depth = layers, len(integers.means) - 1
         self._coders = [SymbolDecoder(payload) for payload in payloads]
 
     def is_empty(self, band: Band, logit: int) -> bool:
-        layer = self._layer_of[band]
+        layer = layer_of(band, self._layers, self._depth)
         if layer >= len(self._coders):
             return True
         self._coder = self._coders[layer]
@@ -162,11 +162,15 @@ class _Decoder:
         return True
 
 
-def layers_of(shape: tuple[int, ...], layers: int) -> dict[Band, int]:
-    """Say in which of the layers each band is."""
-    bands = list(in_order(shape[0], *shape[-2:]))
-    starts = [int(len(bands) * 0.25 ** (layers - i)) for i in range(1, layers)]
-    return {band: sum(at >= start for start in starts) for at, band in enumerate(bands)}
+def layer_of(band: Band, layers: int, depth: int) -> int:
+    """Give the layer of a band, 0 the first; `depth` is the number of levels of the pyramid.
+
+    The last layer holds the frequencies of the blocks, each layer before it a level of the
+    pyramid, finest last, and the first layer whatever is coarser.
+    """
+    if band.level is None:
+        return layers - 1
+    return max(0, layers - 2 - (depth - band.level))
 
 
 def _size_condition(blocks: int) -> int:

@@ -83,6 +83,17 @@ def enlarged(part: NDArray[Any], height: int, width: int, factor: int) -> NDArra
     return part[y[:, None], x]
 
 
+def around(padded: NDArray[T]) -> NDArray[T]:
+    """Sum the eight neighbours of each cell [h, w] of a band that is padded by MARGIN."""
+    part = padded[MARGIN - 1 : 1 - MARGIN, MARGIN - 1 : 1 - MARGIN]
+    rows = part[:-2] + part[1:-1]
+    rows += part[2:]
+    sums = rows[:, :-2] + rows[:, 1:-1]
+    sums += rows[:, 2:]
+    sums -= part[1:-1, 1:-1]
+    return sums
+
+
 class Neighbours:
     """The magnitudes of one band [h, w], with a margin of zeros around it."""
 
@@ -116,13 +127,7 @@ class Neighbours:
     def around(self) -> Magnitudes:
         """Sum the eight neighbours of each cell; the band must be complete."""
         if self._around is None:
-            part = self.padded[MARGIN - 1 : 1 - MARGIN, MARGIN - 1 : 1 - MARGIN]
-            rows = part[:-2] + part[1:-1]
-            rows += part[2:]
-            sums = rows[:, :-2] + rows[:, 1:-1]
-            sums += rows[:, 2:]
-            sums -= self.own
-            self._around = sums
+            self._around = around(self.padded)
         return self._around
 
     def learn(self, phase: Phase, values: NDArray[np.int32]) -> None:

@@ -30,7 +30,15 @@ class Encoded(NamedTuple):
 class Layout(Protocol):
     """Images to layers of entropy-coded tokens, and back."""
 
-    device: str
+    @property
+    def device(self) -> str:
+        """Where the networks run."""
+        ...
+
+    @property
+    def keeps_alpha(self) -> bool:
+        """Whether it stores transparency; if not, images must be flattened before."""
+        ...
 
     @property
     def dtype(self) -> "torch.dtype":

@@ -36,6 +36,8 @@ _Tokenized = tuple[Contents, Size | None, Tokens]
 class Tiled:
     """The `Layout` of tile tokenizers."""
 
+    keeps_alpha = False
+
     def __init__(
         self,
         fingerprint: bytes,
@@ -108,7 +110,7 @@ class Tiled:
         try:
             if image.alpha is not None:
                 raise ImageError("it is transparent, and this model has no alpha channel")
-            size, grey = image.image.size, image.grey
+            size, grey = image.size, image.grey
             unplanned = Header(self.fingerprint, *size, TileLayout(Grid(1, 1), 1), grey)
             return image, rate_control.plan_tiles(rate, unplanned, self.about)
         except TitokzipError as error:

@@ -3,8 +3,8 @@
     image -> planes at the working size -> coefficients -> integers (the tokens) -> layers
     layers -> integers -> coefficients -> planes -> decoder network -> image
 
-Encoding is NumPy. The decoder network, and torch with it, is loaded when the first file that uses it
-is decoded.
+Encoding is NumPy. The decoder network, and torch with it, is loaded when the first file that uses
+it is decoded.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,6 +43,8 @@ FINEST_REFINED = 96  # step index: the network gains nothing over finer ones
 
 class Transformed:
     """The `Layout` of the embedded model."""
+
+    keeps_alpha = True
 
     def __init__(
         self,
@@ -103,8 +105,9 @@ class Transformed:
     def _encoded(self, image: InputImage, rate: Rate) -> Encoded:
         if rate.for_tiles:
             raise RateError("tokens and tile are for models of tiles; this one takes a quality")
-        limit = rate.limit(*image.image.size)
-        encoder = Encoder(channels.to_planes(_pixels(image)), self.context_model)
+        limit = rate.limit(*image.size)
+        planes = channels.to_planes(_pixels(image))
+        encoder = Encoder(planes, self.context_model, image.size)
         if limit is None:
             coded = encoder.at_quality(rate.effective_quality)
         else:
@@ -115,7 +118,7 @@ class Transformed:
     def _header(self, image: InputImage, step: int, blocks: int, layers: int) -> Header:
         layout = TransformLayout(step, blocks, refined=step >= FINEST_REFINED)
         alpha = image.alpha is not None
-        return Header(self.fingerprint, *image.image.size, layout, image.grey, alpha, layers)
+        return Header(self.fingerprint, *image.size, layout, image.grey, alpha, layers)
 
     def _file_size(self, image: InputImage, blocks: int, lengths: Sequence[int]) -> int:
         """Count the bytes of a file; its step does not matter."""

@@ -12,7 +12,7 @@ B images, H x W pixels of the working image, both multiples of 8; C channels of 
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -111,11 +111,11 @@ class RefinementNetwork(nn.Module):
 
     def _through(self, at: int, features: Tensor, condition: Tensor) -> Tensor:
         """Take features [B, C, h, w] through level `at` and all that are coarser."""
-        level = self.levels[at]
+        level = cast(Level, self.levels[at])
         for block in level.encoder:
             features = block(features, condition)
         if at + 1 < len(self.levels):
-            coarse = level.reduce(F.pixel_unshuffle(features, 2))
+            coarse: Tensor = level.reduce(F.pixel_unshuffle(features, 2))
             coarse = self._through(at + 1, coarse, condition)
             features = features + F.pixel_shuffle(level.enlarge(coarse), 2)
         for block in level.decoder:

@@ -1,5 +1,7 @@
 """Coefficients to integers, optimised for rate and distortion against the context model."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -79,6 +81,7 @@ class Quantizer:
         excess = self.costs.yes[0] - self.costs.no[0]
         self._discount = np.where(excess > 0, (1 - _SLOPE) * excess, 0) - np.float32(_BIAS)
         self.bits = 0.0
+        self.saved = 0.0  # squared error, against an image of zeros
 
     def is_empty(self, band: Band, logit: int) -> bool:
         self._scaled = band.of(self.coefficients) * (1 / self.steps[band.plane])
@@ -121,8 +124,10 @@ class Quantizer:
         return chosen, bits
 
     def keep(self, band: Band, values: Values) -> bool:
+        saved = self._gain * float(self.steps[band.plane]) ** 2
         if band.level == 0:
             self.bits += self._bits
+            self.saved += saved
             return True
         coded = self.costs.flag(True, self._logit)
         empty = self.costs.flag(False, self._logit)
@@ -130,6 +135,7 @@ class Quantizer:
             self.bits += empty
             return False
         self.bits += self._bits + coded
+        self.saved += saved
         return True
 
 
@@ -149,12 +155,23 @@ def dequantize(integers: Integers, step: int) -> Coefficients:
     return Coefficients([[low], *details], reconstruct(integers.blocks))
 
 
+@dataclass(frozen=True)
+class Quantized:
+    """An image after quantisation."""
+
+    integers: Integers
+    bits: float  # that they take, all but exactly
+    error: float  # squared error of the working image
+
+
 def quantize(
     coefficients: Coefficients, step: int, model: ContextModel, weight: float = LAMBDA
-) -> tuple[Integers, float]:
-    """Quantise coefficients; also gives the bits that they take."""
+) -> Quantized:
+    """Quantise coefficients; `weight` is in squared steps a bit."""
     shape = coefficients.blocks.shape
     integers = Integers.zeros(shape[0], *shape[-2:])
     quantizer = Quantizer(coefficients, step, model, weight)
     code_bands(integers, step, model, quantizer)
-    return integers, quantizer.bits
+    parts = [band for level in coefficients.means for band in level] + [coefficients.blocks]
+    energy = sum(float(np.vdot(part, part)) for part in parts)
+    return Quantized(integers, quantizer.bits, max(energy - quantizer.saved, 0.0))

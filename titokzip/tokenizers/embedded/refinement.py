@@ -67,7 +67,7 @@ class Refiner:
             found = self.network(pixels[:, :, rows, columns], *conditions)
         scale = 2 if double else 1
         part = (found.double if double else found.working)[0].float()
-        own = part[:, scale * above :, scale * before :]
+        own: Tensor = part[:, scale * above :, scale * before :]
         return own[:, : scale * WINDOW, : scale * WINDOW]
 
 
