@@ -23,7 +23,6 @@ COMMANDS: Final = {
     "test": "Check .ttk files for damage.",
     "models": "Show, fetch and check models.",
     "bench": "Measure the codec beside others, at the same bytes.",
-    "train": "Train a model.",
     "doctor": "Show versions, devices and models, for a bug report.",
 }
 _MODULES: Final = {"test": "info"}  # where a command is not in a module of its name

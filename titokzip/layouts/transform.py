@@ -34,7 +34,7 @@ from titokzip.transform.working_size import working_blocks
 if TYPE_CHECKING:
     import torch
 
-    from titokzip.tokenizers.embedded.refinement import Refiner
+    from titokzip.runtime.refinement import Refiner
 
 Planes = NDArray[np.float32]
 
@@ -169,7 +169,7 @@ def load_transform(
     """Load the embedded model, all but its network; see `titokzip.loading.load`."""
 
     def load_refiner() -> "Refiner":
-        from titokzip.tokenizers.embedded import refinement
+        from titokzip.runtime import refinement
 
         network = zoo.load_decoder(manifest)
         return refinement.load_refiner(network, device, precision, compiled)
