@@ -4,12 +4,12 @@ import numpy as np
 
 from titokzip.entropy.contexts import Contexts
 from titokzip.entropy.mean_values import SHAPE_FEATURES, shape_features
-from titokzip.entropy.neighbours import Features, Neighbours, enlarged, logarithm
-from titokzip.entropy.pyramid_features import mark_edges
+from titokzip.entropy.neighbours import MARGIN, Features, around, enlarged, logarithm
+from titokzip.entropy.pyramid_features import mark_places
 from titokzip.transform.bands import Band
 from titokzip.transform.lapped import SIDE
 
-MAPS = 42 + SHAPE_FEATURES
+MAPS = 46 + SHAPE_FEATURES
 SCALARS = 14
 CLASSES = 3 * SIDE * SIDE
 
@@ -41,19 +41,19 @@ def maps(band: Band, contexts: Contexts) -> Features:
     """Describe the blocks [MAPS, By, Bx] of a frequency that is not empty."""
     plane, height, width = band.plane, contexts.rows, contexts.columns
     features = np.zeros((MAPS, height, width), np.float32)
-    weighted = Neighbours(height, width)
+    weighted = np.zeros((height + 2 * MARGIN, width + 2 * MARGIN), np.int32)
     for i, (down, right) in enumerate(_NEAR):
         one = contexts.known.get(Band(plane, None, 0, band.row + down, band.column + right))
         if one is not None:
-            weighted.padded += one.padded * np.int16(_WEIGHTS[i])
+            weighted += one.padded * np.int32(_WEIGHTS[i])
             features[i] = logarithm(one.own)
             if i < 3:
                 features[9 + i] = logarithm(one.around())
             if i < 2:
                 features[12 + 2 * i] = logarithm(one.shifted(-1, 0) + one.shifted(1, 0))
                 features[13 + 2 * i] = logarithm(one.shifted(0, -1) + one.shifted(0, 1))
-    features[16] = logarithm(weighted.own)
-    features[17] = logarithm(weighted.around())
+    features[16] = logarithm(weighted[MARGIN:-MARGIN, MARGIN:-MARGIN])
+    features[17] = logarithm(around(weighted))
     _activity_maps(features[18:26], plane, contexts)
     for i, other in enumerate(contexts.others(plane)):
         _other_maps(features[26 + 5 * i : 31 + 5 * i], band, other, contexts)
@@ -94,12 +94,12 @@ def _other_maps(features: Features, band: Band, other: int, contexts: Contexts) 
 
 
 def _lasting_maps(plane: int, contexts: Contexts) -> Features:
-    """Give the features of a plane's blocks that come from its pyramid, and those of edges."""
+    """Give the features of a plane's blocks that come from its pyramid and their place."""
     found = contexts.lasting.get(plane)
     if found is not None:
         return found
     depth, size = len(contexts.sizes) - 1, (contexts.rows, contexts.columns)
-    found = np.zeros((6 + SHAPE_FEATURES, *size), np.float32)
+    found = np.zeros((10 + SHAPE_FEATURES, *size), np.float32)
     coarser = np.zeros(size, np.int32)
     for level in range(max(depth - 1, 1), depth + 1):
         for detail in range(3):
@@ -111,7 +111,8 @@ def _lasting_maps(plane: int, contexts: Contexts) -> Features:
             else:
                 coarser += enlarged(known.own, *size, 4)
     found[3] = logarithm(coarser)
-    mark_edges(found[4:6])
-    found[6:] = shape_features(contexts.differences(plane, depth + 1))
+    mark_places(found[4:8])
+    found[8:10] = contexts.colours(plane, depth + 1)
+    found[10:] = shape_features(contexts.differences(plane, depth + 1))
     contexts.lasting[plane] = found
     return found

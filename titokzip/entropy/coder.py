@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from titokzip.entropy import block_features, pyramid_features, signs, symbols
 from titokzip.entropy.context_model import ContextModel
 from titokzip.entropy.contexts import Contexts
-from titokzip.entropy.integer_network import LOGIT_LIMIT, SIGN_SCALE
+from titokzip.entropy.integer_network import SIGN_SCALE, to_logits
 from titokzip.entropy.neighbours import PHASES, Phase
 from titokzip.entropy.range_coder import SymbolDecoder, SymbolEncoder
 from titokzip.entropy.signs import Positions
@@ -49,7 +49,7 @@ class Source(Protocol):
 def code_bands(integers: Integers, step: int, model: ContextModel, source: Source) -> None:
     """Fill in the integers of an image, all zero at first, from a source."""
     planes, rows, columns = integers.blocks.shape[0], *integers.blocks.shape[-2:]
-    contexts = Contexts(planes, rows, columns)
+    contexts = Contexts(planes, rows, columns, int(model.tables.steps[step]))
     size = _size_condition(rows * columns)
     for band in in_order(planes, rows, columns):
         values = band.of_integers(integers)
@@ -93,8 +93,7 @@ class _SignLogits:
             self._maps = signs.maps(self._band, self._contexts)
         place = at[0] * phase.stride + phase.row, at[1] * phase.stride + phase.column
         found = signs.features(self._maps, self._contexts.known[self._band], place)
-        sums = np.floor(self._weights @ found * np.float32(SIGN_SCALE))
-        return (sums.clip(-LOGIT_LIMIT, LOGIT_LIMIT - 1) + LOGIT_LIMIT).astype(np.intp)
+        return to_logits(self._weights @ found * np.float32(SIGN_SCALE))
 
 
 class _Encoder:
@@ -102,11 +101,11 @@ class _Encoder:
 
     def __init__(self, integers: Integers, model: ContextModel, layers: int) -> None:
         self.integers, self.tables = integers, model.tables
-        self._layer_of = layers_of(integers.blocks.shape, layers)
+        self._layers, self._depth = layers, len(integers.means) - 1
         self._coders = [SymbolEncoder() for _ in range(layers)]
 
     def is_empty(self, band: Band, logit: int) -> bool:
-        self._coder = self._coders[self._layer_of[band]]
+        self._coder = self._coders[layer_of(band, self._layers, self._depth)]
         if band.level == 0:
             return False
         coded = bool(band.of_integers(self.integers).any())
@@ -117,7 +116,7 @@ class _Encoder:
         values = phase.of(band.of_integers(self.integers))
         magnitudes = np.abs(values).ravel()
         symbols.encode_magnitudes(magnitudes, logits, self.tables, self._coder)
-        at = np.nonzero(values)
+        at = _nonzero(values)
         if at[0].size:
             positive = (values[at] > 0).astype(np.int32)
             self._coder.encode(positive, symbols.sign_rows(signs(at), self.tables))
@@ -137,11 +136,11 @@ class _Decoder:
         self, payloads: Sequence[bytes], integers: Integers, model: ContextModel, layers: int
     ) -> None:
         self.tables, self._integers = model.tables, integers
-        self._layer_of = layers_of(integers.blocks.shape, layers)
+        self._layers, self._depth = layers, len(integers.means) - 1
         self._coders = [SymbolDecoder(payload) for payload in payloads]
 
     def is_empty(self, band: Band, logit: int) -> bool:
-        layer = self._layer_of[band]
+        layer = layer_of(band, self._layers, self._depth)
         if layer >= len(self._coders):
             return True
         self._coder = self._coders[layer]
@@ -152,7 +151,7 @@ class _Decoder:
     def values(self, band: Band, phase: Phase, logits: Logits, signs: Signs) -> Values:
         shape = phase.of(band.of_integers(self._integers)).shape
         values = symbols.decode_magnitudes(logits, self.tables, self._coder).reshape(shape)
-        at = np.nonzero(values)
+        at = _nonzero(values)
         if at[0].size:
             positive = self._coder.decode(symbols.sign_rows(signs(at), self.tables))
             values[at] *= 2 * positive - 1
@@ -162,11 +161,21 @@ class _Decoder:
         return True
 
 
-def layers_of(shape: tuple[int, ...], layers: int) -> dict[Band, int]:
-    """Say in which of the layers each band is."""
-    bands = list(in_order(shape[0], *shape[-2:]))
-    starts = [int(len(bands) * 0.25 ** (layers - i)) for i in range(1, layers)]
-    return {band: sum(at >= start for start in starts) for at, band in enumerate(bands)}
+def _nonzero(values: Values) -> Positions:
+    """List the cells [n] that are not zero."""
+    rows, columns = np.nonzero(values)
+    return rows, columns
+
+
+def layer_of(band: Band, layers: int, depth: int) -> int:
+    """Give the layer of a band, 0 the first; `depth` is the number of levels of the pyramid.
+
+    The last layer holds the frequencies of the blocks, each layer before it a level of the
+    pyramid, finest last, and the first layer whatever is coarser.
+    """
+    if band.level is None:
+        return layers - 1
+    return max(0, layers - 2 - (depth - band.level))
 
 
 def _size_condition(blocks: int) -> int:

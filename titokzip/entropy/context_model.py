@@ -16,7 +16,7 @@ from titokzip.entropy import block_features, pyramid_features, signs
 from titokzip.entropy.integer_network import LOGIT_LIMIT, LOGITS, FlagNetwork, Network
 from titokzip.entropy.neighbours import OWN, PHASES
 from titokzip.entropy.range_coder import PRECISION
-from titokzip.entropy.symbols import SIZE_CLASSES, SIZE_CONTEXTS, Tables
+from titokzip.entropy.symbols import SIZE_CLASSES, SIZE_CONTEXTS, STEPS, Tables
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -59,15 +59,15 @@ def from_arrays(arrays: Arrays) -> ContextModel:
     Raises:
         ValueError: one is missing, or has another type, shape or range.
     """
-    kinds = [
+    pyramid, blocks = (
         Networks(
             Network(**_checked(f"{kind}.cells.", arrays, _CELLS, features)),
             FlagNetwork(**_checked(f"{kind}.flags.", arrays, _FLAGS, features)),
             _checked(f"{kind}.", arrays, _SIGNS, features)["signs"],
         )
         for kind, features in (("pyramid", pyramid_features), ("blocks", block_features))
-    ]
-    return ContextModel(*kinds, _tables(arrays))
+    )
+    return ContextModel(pyramid, blocks, _tables(arrays))
 
 
 _CELLS = {
@@ -81,6 +81,7 @@ _FLAGS = {
     "size": ("int16", "EH"), "last": ("int8", "H"), "last_bias": ("int16", "1"),
 }  # fmt: skip
 _SIGNS = {"signs": ("int8", "ES")}
+MAX_STEP = 2**20  # in 1/1024 of a grey level
 _MAX_HIDDEN = 128  # units; keeps all sums below 2^24
 
 
@@ -96,28 +97,26 @@ def _checked(
         if array is None or array.dtype != kind or array.ndim != len(letters):
             raise ValueError(f"{prefix}{name} is missing or is no {kind} of {len(letters)} axes")
         for letter, size in zip(letters, array.shape, strict=True):
-            if sizes.setdefault(letter, size) != size or not 1 <= size <= max(
-                _MAX_HIDDEN, features.CLASSES
-            ):
+            free = letter in "HK" and 1 <= size <= _MAX_HIDDEN
+            if sizes.setdefault(letter, size if free else -1) != size:
                 raise ValueError(f"{prefix}{name} has a wrong shape: {array.shape}")
         found[name] = array.astype(np.float32)
-    if max(sizes.get("H", 1), sizes.get("K", 1)) > _MAX_HIDDEN:
-        raise ValueError(f"{prefix}* has more than {_MAX_HIDDEN} hidden units")
     return found
 
 
 def _tables(arrays: Arrays) -> Tables:
-    probabilities, sizes = arrays.get("probabilities"), arrays.get("sizes")
-    for name, array, shape in (
-        ("probabilities", probabilities, (5, 2 * LOGIT_LIMIT)),
-        ("sizes", sizes, (SIZE_CONTEXTS, SIZE_CLASSES)),
-    ):
-        if array is None or array.dtype != np.int32 or array.shape != shape or array.min() < 1:
-            raise ValueError(f"{name} is missing or is no positive int32 of shape {shape}")
-    assert probabilities is not None and sizes is not None
-    if (
-        probabilities.max() >= 2**PRECISION
-        or (sizes.sum(axis=1, dtype=np.int64) != 2**PRECISION).any()
-    ):
+    probabilities = _table("probabilities", arrays, (5, 2 * LOGIT_LIMIT))
+    sizes = _table("sizes", arrays, (SIZE_CONTEXTS, SIZE_CLASSES))
+    steps = _table("steps", arrays, (STEPS,))
+    if probabilities.max() >= 2**PRECISION or (sizes.sum(axis=1) != 2**PRECISION).any():
         raise ValueError("probabilities are below 2^24 and rows of sizes sum to 2^24")
-    return Tables(probabilities.astype(np.int64), sizes - 1.0)
+    if steps.max() > MAX_STEP:
+        raise ValueError(f"a step is at most {MAX_STEP}")
+    return Tables(probabilities, steps, (sizes - 1).astype(np.float64))
+
+
+def _table(name: str, arrays: Arrays, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    array = arrays.get(name)
+    if array is None or array.dtype != np.int32 or array.shape != shape or array.min() < 1:
+        raise ValueError(f"{name} is missing or is no positive int32 of shape {shape}")
+    return array.astype(np.int64)

@@ -18,14 +18,16 @@ from titokzip.entropy.neighbours import Features, Neighbours, density
 from titokzip.transform.bands import Band, is_chroma
 from titokzip.transform.pyramid import level_sizes
 
+_BRIGHTNESS_SHIFT = 18  # from steps' units and a block's norm to about a grey level
 Sums = NDArray[np.int32]
 
 
 class Contexts:
     """The magnitudes of an image as far as they are coded."""
 
-    def __init__(self, planes: int, rows: int, columns: int) -> None:
-        self.planes, self.rows, self.columns = planes, rows, columns
+    def __init__(self, planes: int, rows: int, columns: int, step: int) -> None:
+        """Begin an image of C planes and By x Bx blocks; `step` is in 1/1024 of a grey level."""
+        self.planes, self.rows, self.columns, self._step = planes, rows, columns, step
         self.sizes = level_sizes(rows, columns)
         self.known: dict[Band, Neighbours] = {}
         self.activity = [Activity(rows, columns) for _ in range(planes)]
@@ -110,6 +112,17 @@ class Contexts:
             }
             self._differences[plane, level] = found
         return found
+
+    def colours(self, plane: int, level: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Give brightness and saturation [h, w], 0 to 240, of the means that a level refines."""
+        shift = _BRIGHTNESS_SHIFT + len(self.sizes) - level
+        luma = 0 if self.others(plane) else plane
+        brightness = 120 + (self.means(luma, level) * self._step >> shift)
+        saturation = np.zeros_like(brightness)
+        if self.others(plane):
+            chroma = np.abs(self.means(1, level)) + np.abs(self.means(2, level))
+            saturation = chroma * self._step >> shift
+        return brightness.clip(0, 240), saturation.clip(0, 240)
 
     def agreement(self, band: Band, other: int) -> Agreement:
         """Tell how the signs of a band's plane and of another agreed so far, where the band is."""

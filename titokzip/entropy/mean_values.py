@@ -12,7 +12,8 @@ from titokzip.entropy.neighbours import Features, logarithm
 Values = NDArray[np.int64]
 
 UNIT = 16  # of a step
-_STEPS = (-6497, -217, 3616, 1817)  # weights of the lifting steps, in 4096ths
+_LIFTING = ((1817, False), (3616, True), (-217, False), (-6497, True))  # last step first
+_LIMIT = 2**31  # of a mean; only damaged data reach it
 _LOW, _DETAIL = 3563, 4709  # what undoes the scaling of both halves
 
 
@@ -20,7 +21,7 @@ def join(low: Values, horizontal: Values, vertical: Values, diagonal: Values) ->
     """Join the four bands of a level into the means of the next finer one."""
     left = _join(low.T, vertical.T).T
     right = _join(horizontal.T, diagonal.T).T
-    return _join(left, right)
+    return _join(left, right).clip(-_LIMIT, _LIMIT)
 
 
 def _join(low: Values, detail: Values) -> Values:
@@ -28,7 +29,7 @@ def _join(low: Values, detail: Values) -> Values:
     if not detail.shape[-1]:
         return low
     low, detail = (low * _LOW + 2048) >> 12, (detail * _DETAIL + 2048) >> 12
-    for weight, to_detail in ((1817, False), (3616, True), (-217, False), (-6497, True)):
+    for weight, to_detail in _LIFTING:
         if to_detail:
             after = np.concatenate([low[:, 1:], low[:, -1:]], 1)[:, : detail.shape[1]]
             detail = detail - ((weight * (low[:, : detail.shape[1]] + after) + 2048) >> 12)

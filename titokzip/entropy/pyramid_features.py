@@ -8,7 +8,7 @@ from titokzip.entropy.mean_values import SHAPE_FEATURES, shape_features
 from titokzip.entropy.neighbours import Features, enlarged, logarithm
 from titokzip.transform.bands import Band
 
-MAPS = 15 + SHAPE_FEATURES
+MAPS = 19 + SHAPE_FEATURES
 SCALARS = 8
 LEVEL_CLASSES = 10  # levels told apart, finest first
 CLASSES = 3 * LEVEL_CLASSES * 4
@@ -58,10 +58,11 @@ def maps(band: Band, contexts: Contexts) -> Features:
         if known := contexts.known.get(Band(other, level, detail)):
             features[9 + 2 * i] = logarithm(known.own)
             features[10 + 2 * i] = logarithm(known.around())
-    mark_edges(features[13:15])
+    mark_places(features[13:17])
     if level:
+        features[17:19] = [one[:height, :width] for one in contexts.colours(plane, level)]
         shape = shape_features(contexts.differences(plane, level))
-        features[15:] = shape[:, :height, :width]
+        features[19:] = shape[:, :height, :width]
     return features
 
 
@@ -85,7 +86,10 @@ def _parent_maps(features: Features, band: Band, contexts: Contexts) -> None:
         features[4] = enlarged(logarithm(known.own), *size, 4)
 
 
-def mark_edges(features: Features) -> None:
-    """Mark the first and last rows, and the first and last columns."""
+def mark_places(features: Features) -> None:
+    """Say of cells [4, h, w] whether they are at an edge of both axes, and where they are."""
+    height, width = features.shape[1:]
     features[0, 0] = features[0, -1] = EDGE
     features[1][:, 0] = features[1][:, -1] = EDGE
+    features[2] = ((2 * np.arange(height) + 1) * 120 // height)[:, None]
+    features[3] = np.abs(2 * np.arange(width) + 1 - width) * 240 // width

@@ -28,7 +28,7 @@ def maps(band: Band, contexts: Contexts) -> Values:
     elif band.level:
         height, width = contexts.size(band)
         differences = contexts.differences(band.plane, band.level)[:, :height, :width]
-        sizes = logarithm(np.abs(differences) >> 1).astype(np.int8) >> 4
+        sizes = logarithm(np.abs(differences) >> 1).astype(np.int16) >> 4
         found[:5] = np.sign(differences) * sizes
     for i, other in enumerate(contexts.others(band.plane)):
         same = contexts.known.get(Band(other, band.level, band.detail, band.row, band.column))

@@ -14,6 +14,7 @@ from titokzip.entropy.range_coder import PRECISION, SymbolDecoder, SymbolEncoder
 
 LARGEST = 2**20  # of a magnitude
 SYMBOLS = 4
+STEPS = 256  # indices of quantisation steps
 SIZE_CLASSES = 38
 SIZE_CONTEXTS = 48  # eight logits each
 _MASS = 2**PRECISION - SYMBOLS  # what the probabilities share; each symbol has 1 more
@@ -30,6 +31,7 @@ class Tables:
     """Integer tables of the context model."""
 
     probabilities: NDArray[np.int64]  # [5, 384], in 2^-24: three decisions, flags, signs
+    steps: NDArray[np.int64]  # [256], luma steps in 1/1024 of a grey level
     sizes: NDArray[np.float64]  # [48, 38]: frequencies less one, rows sum to 2^24 - 38
 
 
@@ -90,7 +92,8 @@ def size_class(rest: Values) -> Values:
     """Give the size classes of magnitudes less one, 2 and more."""
     octaves = np.frexp(rest.astype(np.float64))[1] - 1  # of 2 and 3: 1
     halves = rest >> (octaves - 1) & 1
-    return (2 * (octaves - 1) + halves).astype(np.int32)
+    classes: Values = (2 * (octaves - 1) + halves).astype(np.int32)
+    return classes
 
 
 assert SIZE_CONTEXTS * 8 == 2 * LOGIT_LIMIT

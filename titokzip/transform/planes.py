@@ -37,10 +37,13 @@ def to_channels(planes: Planes) -> Planes:
     return channels + CENTRE
 
 
-def reduce(planes: Planes, blocks: int) -> Planes:
-    """Bring planes [C, H, W] to the working size; at their own size they are padded."""
+def reduce(planes: Planes, blocks: int, size: tuple[int, int]) -> Planes:
+    """Bring planes [C, H, W] to the working size of an image of a width and height.
+
+    At their own size, which is that of the image then, they are padded.
+    """
     height, width = planes.shape[1:]
-    rows, columns = working_blocks(width, height, blocks)
+    rows, columns = working_blocks(*size, blocks)
     if blocks:
         return resample.reduce(planes, rows * SIDE, columns * SIDE)
     margin = (0, rows * SIDE - height), (0, columns * SIDE - width)

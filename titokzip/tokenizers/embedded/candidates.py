@@ -1,10 +1,10 @@
 """Working sizes that the encoder may choose among, and estimates of what each is worth.
 
 The quality of an image is a slope: the squared error that a bit must save, as a mean over the
-pixels of the source, all planes together. Every working size has
-its own step at a slope, because errors of a smaller working image are spread over more pixels of
-the source: steps are proportional to the root of the number of working pixels. The best size at a
-slope is the one with the least squared error plus slope times bits.
+pixels of the source, all planes together. Every working size has its own step at a slope, because
+errors of a smaller working image are spread over more pixels of the source: steps are proportional
+to the root of the number of working pixels. The best size at a slope is the one with the least
+squared error plus slope times bits.
 
 C planes, W x H pixels.
 """
@@ -15,6 +15,7 @@ from math import log2
 
 import numpy as np
 
+from titokzip.errors import RateError
 from titokzip.tokenizers.embedded.quantizer import FINEST_STEP, LAMBDA, STEPS_PER_OCTAVE
 from titokzip.tokenizers.embedded.statistics import Statistics
 from titokzip.transform import planes as conversion
@@ -58,26 +59,36 @@ class Candidate:
 class Candidates:
     """The working sizes of an image, analysed when they are asked for."""
 
-    def __init__(self, source: Planes) -> None:
-        self.source = source
-        height, width = source.shape[1:]
-        self.sizes = _ladder(width, height)
-        self._pixels = np.array(
-            [rows * columns * SIDE**2 for rows, columns in self._blocks(width, height)]
-        )
-        self._made: dict[int, Candidate] = {}
+    def __init__(self, source: Planes, size: tuple[int, int] | None = None) -> None:
+        """Take planes [C, H, W]; `size` is the image's own, if they are already reduced.
 
-    def _blocks(self, width: int, height: int) -> list[tuple[int, int]]:
-        return [working_blocks(width, height, blocks) for blocks in self.sizes]
+        Raises:
+            RateError: the image is too large, or too long and narrow, for any working size.
+        """
+        height, width = source.shape[1:]
+        self.source = source
+        self.size: tuple[int, int] = size or (width, height)
+        self.sizes = _ladder(self.size, min(width, height))
+        if not self.sizes:
+            raise RateError(
+                f"an image of {self.size[0]} x {self.size[1]} pixels has no working size"
+            )
+        grids = [working_blocks(*self.size, blocks) for blocks in self.sizes]
+        self._pixels = np.array([rows * columns * SIDE**2 for rows, columns in grids])
+        self._made: dict[int, Candidate] = {}
 
     def at(self, index: int) -> Candidate:
         """Give the candidate at a place in `sizes`, smallest first."""
         if index not in self._made:
-            self._made[index] = _analyse(self.source, self.sizes[index])
+            self._made[index] = _analyse(self.source, self.sizes[index], self.size)
         return self._made[index]
 
-    def best(self, slope: float) -> Candidate:
-        """Search the working size of least cost at a slope, from the usual one on."""
+    def beside(self, index: int) -> list[int]:
+        """List a place in `sizes` and those next to it."""
+        return [i for i in (index, index - 1, index + 1) if 0 <= i < len(self.sizes)]
+
+    def best(self, slope: float) -> int:
+        """Search the place of the working size of least cost at a slope, from the usual one on."""
         costs: dict[int, float] = {}
 
         def cost(index: int) -> float:
@@ -88,10 +99,9 @@ class Candidates:
 
         index = self._usual(slope)
         while True:
-            beside = [i for i in (index - 1, index + 1) if 0 <= i < len(self.sizes)]
-            best = min([index, *beside], key=cost)
+            best = min(self.beside(index), key=cost)
             if best == index:
-                return self.at(index)
+                return index
             index = best
 
     def _usual(self, slope: float) -> int:
@@ -100,13 +110,17 @@ class Candidates:
         return int(np.argmin(np.abs(np.log(self._pixels / pixels))))
 
 
-def _ladder(width: int, height: int) -> list[int]:
-    """List numbers of blocks along the shorter side, about a quarter apart, and the own size."""
-    most, sizes, blocks = largest(width, height), [], 1
+def _ladder(size: tuple[int, int], shorter: int) -> list[int]:
+    """List numbers of blocks along the shorter side, about a quarter apart, and the own size.
+
+    `shorter` is that side in pixels, as they are at hand.
+    """
+    width, height = size
+    most, sizes, blocks = min(largest(width, height), shorter // SIDE), [], 1
     while blocks <= most:
         sizes.append(blocks)
         blocks = max(blocks + 1, round(blocks * 1.22))
-    if fits_whole(width, height):
+    if shorter == min(size) and fits_whole(width, height):
         whole = most and working_blocks(width, height, most) == working_blocks(width, height, 0)
         exact = width % SIDE == 0 and height % SIDE == 0
         if sizes and whole and exact and sizes[-1] == most:
@@ -115,9 +129,9 @@ def _ladder(width: int, height: int) -> list[int]:
     return sizes
 
 
-def _analyse(source: Planes, blocks: int) -> Candidate:
+def _analyse(source: Planes, blocks: int, size: tuple[int, int]) -> Candidate:
     height, width = source.shape[1:]
-    reduced = conversion.reduce(source, blocks)
+    reduced = conversion.reduce(source, blocks, size)
     residual = 0.0
     if blocks:
         back = conversion.enlarge(reduced, width, height, blocks)

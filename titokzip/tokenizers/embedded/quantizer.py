@@ -1,5 +1,7 @@
 """Coefficients to integers, optimised for rate and distortion against the context model."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -79,8 +81,10 @@ class Quantizer:
         excess = self.costs.yes[0] - self.costs.no[0]
         self._discount = np.where(excess > 0, (1 - _SLOPE) * excess, 0) - np.float32(_BIAS)
         self.bits = 0.0
+        self.saved = 0.0  # squared error, against an image of zeros
 
     def is_empty(self, band: Band, logit: int) -> bool:
+        """Begin a band; one of small coefficients is empty."""
         self._scaled = band.of(self.coefficients) * (1 / self.steps[band.plane])
         self._logit, self._bits, self._gain = logit, 0.0, 0.0
         if band.level == 0 or np.abs(self._scaled).max() >= _SMALL:
@@ -89,6 +93,7 @@ class Quantizer:
         return True
 
     def values(self, band: Band, phase: Phase, logits: Logits, signs: Signs) -> Values:
+        """Choose the integers [h', w'] of a phase."""
         scaled = phase.of(self._scaled)
         sizes = np.abs(scaled).ravel()
         upper = np.minimum(sizes + np.float32(0.5), LARGEST).astype(np.int32)
@@ -101,7 +106,9 @@ class Quantizer:
             bits[at] = spent
             upper[at] = chosen
         self._bits += float(bits.sum())
-        return np.where(scaled < 0, -1, 1) * upper.reshape(scaled.shape)
+        chosen = upper.reshape(scaled.shape)
+        found: Values = np.where(scaled < 0, -chosen, chosen)
+        return found
 
     def _choose(
         self, sizes: NDArray[np.float32], upper: Values, logits: Logits
@@ -121,8 +128,11 @@ class Quantizer:
         return chosen, bits
 
     def keep(self, band: Band, values: Values) -> bool:
+        """Tell whether a band is worth its bits."""
+        saved = self._gain * float(self.steps[band.plane]) ** 2
         if band.level == 0:
             self.bits += self._bits
+            self.saved += saved
             return True
         coded = self.costs.flag(True, self._logit)
         empty = self.costs.flag(False, self._logit)
@@ -130,6 +140,7 @@ class Quantizer:
             self.bits += empty
             return False
         self.bits += self._bits + coded
+        self.saved += saved
         return True
 
 
@@ -149,12 +160,23 @@ def dequantize(integers: Integers, step: int) -> Coefficients:
     return Coefficients([[low], *details], reconstruct(integers.blocks))
 
 
+@dataclass(frozen=True)
+class Quantized:
+    """An image after quantisation."""
+
+    integers: Integers
+    bits: float  # that they take, all but exactly
+    error: float  # squared error of the working image
+
+
 def quantize(
     coefficients: Coefficients, step: int, model: ContextModel, weight: float = LAMBDA
-) -> tuple[Integers, float]:
-    """Quantise coefficients; also gives the bits that they take."""
+) -> Quantized:
+    """Quantise coefficients; `weight` is in squared steps a bit."""
     shape = coefficients.blocks.shape
     integers = Integers.zeros(shape[0], *shape[-2:])
     quantizer = Quantizer(coefficients, step, model, weight)
     code_bands(integers, step, model, quantizer)
-    return integers, quantizer.bits
+    parts = [band for level in coefficients.means for band in level] + [coefficients.blocks]
+    energy = sum(float(np.vdot(part, part)) for part in parts)
+    return Quantized(integers, quantizer.bits, max(energy - quantizer.saved, 0.0))

@@ -29,6 +29,7 @@ _LEVELS = (45, 25, 2, -19, -33, -44, -61, -105, -175)
 _COARSEST, _FINEST = 200, -330
 _LEVELS_PER_OCTAVE = 20  # of bytes, usually
 _LAYER_BYTES = (1200, 4000)  # from which on a file has two layers, and three
+_SMALL_BITS = 2500  # below which an image is quantised at several working sizes
 _MAX_PASSES = 6
 
 
@@ -49,14 +50,18 @@ class _Trial:
     step: int
     integers: Integers
     length: float  # of the payload, in bytes
+    error: float  # squared, a pixel of the source
 
 
 class Encoder:
     """One image, encoded as often as is asked for."""
 
-    def __init__(self, source: Planes, model: ContextModel) -> None:
+    def __init__(
+        self, source: Planes, model: ContextModel, size: tuple[int, int] | None = None
+    ) -> None:
+        """Take planes [C, H, W]; `size` is the image's own, if they are already reduced."""
         self.model = model
-        self.candidates = Candidates(source)
+        self.candidates = Candidates(source, size)
 
     def at_quality(self, quality: float) -> Encoded:
         """Encode at a quality from 1 to 100."""
@@ -110,7 +115,7 @@ class Encoder:
         while fits - fails > 1:
             level = min(max(level, fails + 1), fits - 1)
             slope = _slope(level)
-            candidate = self.candidates.best(slope)
+            candidate = self.candidates.at(self.candidates.best(slope))
             length = candidate.estimate(slope)[0] * correction / 8
             size = file_size(candidate.blocks, _lengths(length))
             if size <= limit:
@@ -122,11 +127,20 @@ class Encoder:
         return min(fits, _COARSEST)
 
     def _try(self, level: int) -> _Trial:
+        """Quantise at the best working size; for small images also at those beside it."""
         slope = _slope(level)
-        candidate = self.candidates.best(slope)
-        step = candidate.step(slope)
-        integers, bits = quantizer.quantize(candidate.coefficients, step, self.model)
-        return _Trial(level, candidate, step, integers, bits / 8)
+        best = self.candidates.best(slope)
+        if self.candidates.at(best).estimate(slope)[0] > _SMALL_BITS:
+            return self._quantise(level, best)
+        trials = [self._quantise(level, index) for index in self.candidates.beside(best)]
+        return min(trials, key=lambda trial: trial.error + slope * 8 * trial.length)
+
+    def _quantise(self, level: int, index: int) -> _Trial:
+        candidate = self.candidates.at(index)
+        step = candidate.step(_slope(level))
+        found = quantizer.quantize(candidate.coefficients, step, self.model)
+        error = candidate.residual + found.error / candidate.pixels
+        return _Trial(level, candidate, step, found.integers, found.bits / 8, error)
 
     def _encode(self, trial: _Trial) -> Encoded:
         layers = len(_lengths(trial.length))
