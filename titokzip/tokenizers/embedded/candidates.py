@@ -1,10 +1,10 @@
 """Working sizes that the encoder may choose among, and estimates of what each is worth.
 
 The quality of an image is a slope: the squared error that a bit must save, as a mean over the
-pixels of the source, all planes together. Every working size has
-its own step at a slope, because errors of a smaller working image are spread over more pixels of
-the source: steps are proportional to the root of the number of working pixels. The best size at a
-slope is the one with the least squared error plus slope times bits.
+pixels of the source, all planes together. Every working size has its own step at a slope, because
+errors of a smaller working image are spread over more pixels of the source: steps are proportional
+to the root of the number of working pixels. The best size at a slope is the one with the least
+squared error plus slope times bits.
 
 C planes, W x H pixels.
 """
@@ -66,7 +66,8 @@ class Candidates:
             RateError: the image is too large, or too long and narrow, for any working size.
         """
         height, width = source.shape[1:]
-        self.source, self.size = source, size or (width, height)
+        self.source = source
+        self.size: tuple[int, int] = size or (width, height)
         self.sizes = _ladder(self.size, min(width, height))
         if not self.sizes:
             raise RateError(

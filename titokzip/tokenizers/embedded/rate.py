@@ -127,7 +127,7 @@ class Encoder:
         return min(fits, _COARSEST)
 
     def _try(self, level: int) -> _Trial:
-        """Quantise at the best working size; of small images, the sizes beside it are tried, too."""
+        """Quantise at the best working size; for small images also at those beside it."""
         slope = _slope(level)
         best = self.candidates.best(slope)
         if self.candidates.at(best).estimate(slope)[0] > _SMALL_BITS:
