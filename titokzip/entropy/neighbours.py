@@ -95,17 +95,6 @@ def around(padded: NDArray[Any]) -> NDArray[Any]:
     return sums
 
 
-def around(padded: NDArray[T]) -> NDArray[T]:
-    """Sum the eight neighbours of each cell [h, w] of a band that is padded by MARGIN."""
-    part = padded[MARGIN - 1 : 1 - MARGIN, MARGIN - 1 : 1 - MARGIN]
-    rows = part[:-2] + part[1:-1]
-    rows += part[2:]
-    sums = rows[:, :-2] + rows[:, 1:-1]
-    sums += rows[:, 2:]
-    sums -= part[1:-1, 1:-1]
-    return sums
-
-
 class Neighbours:
     """The magnitudes of one band [h, w], with a margin of zeros around it."""
 

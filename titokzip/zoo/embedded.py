@@ -180,9 +180,10 @@ def _network_config(config: Mapping[str, Any], tensors: int) -> "NetworkConfig":
     """Read a config, whose lists are tuples, that asks for no more than there are tensors."""
     from titokzip.tokenizers.embedded.network import NetworkConfig
 
-    found = NetworkConfig(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-    )
+    fields: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
+    }
+    found = NetworkConfig(**fields)
     sizes, depths = (*found.widths, found.conditions), (*found.encoder, *found.decoder)
     if min(sizes) < 1 or min(depths) < 0 or len(sizes) + sum(depths) > tensors:
         raise ValueError("widths or depths are out of range")
