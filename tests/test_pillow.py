@@ -177,7 +177,7 @@ def test_a_cut_file_is_loaded_on_request(layered):
 @pytest.mark.parametrize("allowed", [False, True])
 def test_a_file_cut_in_its_first_layer_is_opened_and_not_loaded(layered, monkeypatch, allowed):
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", allowed)
-    image = Image.open(io.BytesIO(layered[:12]))
+    image = Image.open(io.BytesIO(layered[:18]))
     assert image.size == (300, 200)
     with pytest.raises(OSError, match="damaged or truncated"):
         image.load()

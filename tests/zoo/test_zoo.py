@@ -210,7 +210,7 @@ def test_models_of_an_older_format_are_refused(copy):
 def test_models_of_a_newer_kind_are_refused(copy):
     assert "'wavelets' are newer" in refused(edited(copy, {"kind": "wavelets"}))
     with pytest.raises(ModelError, match="'wavelets' are newer"):
-        loading.load(str(copy), "cpu")
+        zoo.find(str(copy))
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,6 @@ def test_tables_that_do_not_fit_are_refused_even_under_right_checksums(copy, cha
         {"decoder.surplus": np.zeros(3, np.float16)},
         {"decoder.colours.bias": np.zeros(5, np.float16)},
         {"decoder.colours.bias": np.full(4, np.nan, np.float16)},
-        {"decoder.colours.bias": np.zeros(4, np.int16)},
     ],
     ids=lambda change: repr(change)[:40],
 )

@@ -45,6 +45,9 @@ def read_manifest(path: Path) -> Manifest:
         raise ModelError(
             f"{path}: not a titokzip model; `titokzip models add` takes released weights"
         )
+    kind = metadata.get("kind", KIND)
+    if kind != KIND:
+        raise ModelError(f"{path}: models of kind {kind!r:.40} are newer than this titokzip")
     try:
         for key in ("name", "licence", "size_note"):
             if not metadata[key].isprintable():
@@ -107,7 +110,7 @@ def load_decoder(manifest: Manifest, device: str = "cpu") -> "RefinementNetwork"
         with torch.device("meta"):
             network = RefinementNetwork(_network_config(manifest.config, len(tensors)))
         network.load_state_dict(state, strict=True, assign=True)
-    except (RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+    except (ModelError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         reason = " ".join(str(error).split())[:200]  # torch lists every tensor, one per line
         raise ModelError(f"{manifest.path}: does not fit its manifest ({reason})") from error
     return network.eval().requires_grad_(False)
