@@ -165,7 +165,7 @@ class Encoder:
     def _predict(self, index: int, limit: int, file_size: FileSize) -> tuple[int, float]:
         """Predict the finest level of a working size that fits, and what the image costs at it."""
         candidate, search = self.candidates.at(index), _Search(limit, file_size)
-        level = -round(_LEVELS_PER_OCTAVE * log2(limit / 600))
+        level = -round(_LEVELS_PER_OCTAVE * log2(max(limit, 1) / 600))
         while search.fits - search.fails > 1:
             level = search.open(level)
             length = candidate.estimate(_slope(level))[0] / 8
