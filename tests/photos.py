@@ -1,4 +1,4 @@
-"""Pictures that look a little like photos, made here and always the same."""
+"""Images that look a little like photos, made here and always the same."""
 
 import io
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def photo(width, height, seed=0, mode="RGB"):
-    """Make a picture of slopes, discs, an edge and a little noise."""
+    """Make an image of slopes, discs, an edge and a little noise."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0 : max(height, 1), 0 : max(width, 1)].astype(np.float32)
     y, x = (y + 0.5) / height, (x + 0.5) / width
@@ -23,7 +23,7 @@ def photo(width, height, seed=0, mode="RGB"):
 
 
 def psnr(one, other):
-    """Compare two pictures, in dB."""
+    """Compare two images, in dB."""
     difference = np.asarray(one, np.float64) - np.asarray(other, np.float64)
     error = np.square(difference).mean()
     return 10 * np.log10(255**2 / error) if error else np.inf

@@ -16,6 +16,8 @@ import titokzip.pillow
 from titokzip.bitstream import container
 from titokzip.bitstream.header import Header, TransformLayout
 from titokzip.errors import RateError
+from titokzip.images import plain
+from titokzip.rate_control import Rate
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -148,10 +150,10 @@ def test_a_background_flattens(tmp_path):
         assert min(low for low, _ in image.getextrema()) > 200
 
 
-@pytest.fixture(scope="module")
-def layered():
+@pytest.fixture
+def layered(toy):
     """A file of three layers."""
-    return titokzip.compress(photo(300, 200), max_bytes=6000)
+    return toy.compress(plain(photo(400, 300)), Rate(tile=18))
 
 
 @pytest.fixture
@@ -161,7 +163,7 @@ def truncated_is_loaded(monkeypatch):
 
 def test_a_cut_file_is_opened_and_says_what_is_intact(layered):
     image = Image.open(io.BytesIO(layered[:-5]))
-    assert (image.format, image.size, image.mode) == ("TTK", (300, 200), "RGB")
+    assert (image.format, image.size, image.mode) == ("TTK", (400, 300), "RGB")
     for _ in range(2):
         with pytest.raises(OSError, match=r"2 of 3 layers are intact; ImageFile\.LOAD_TRUNCATED"):
             image.load()
@@ -170,15 +172,15 @@ def test_a_cut_file_is_opened_and_says_what_is_intact(layered):
 @pytest.mark.usefixtures("truncated_is_loaded")
 def test_a_cut_file_is_loaded_on_request(layered):
     image = Image.open(io.BytesIO(layered[:-5]))
-    softer = titokzip.decompress(layered[:-5], partial=True)
-    assert np.array_equal(np.asarray(image), np.asarray(softer))
+    coarser = titokzip.decompress(layered[:-5], partial=True)
+    assert np.array_equal(np.asarray(image), np.asarray(coarser))
 
 
 @pytest.mark.parametrize("allowed", [False, True])
 def test_a_file_cut_in_its_first_layer_is_opened_and_not_loaded(layered, monkeypatch, allowed):
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", allowed)
-    image = Image.open(io.BytesIO(layered[:18]))
-    assert image.size == (300, 200)
+    image = Image.open(io.BytesIO(layered[:20]))
+    assert image.size == (400, 300)
     with pytest.raises(OSError, match="damaged or truncated"):
         image.load()
 

