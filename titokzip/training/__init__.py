@@ -1,1 +1,5 @@
-"""How the embedded model is made: one loop over photos held in memory, ended by the clock."""
+"""Training of tokenizers and of generators over their tokens: one trainer, several tasks.
+
+`recipe` says what is trained and how, `presets` names recipes, `trainer` runs the steps, `tasks`
+holds what each family minimises, `data` feeds it and `export` writes what the zoo reads.
+"""

@@ -1,138 +1,137 @@
-"""The one training loop: ended by the clock, resumed exactly, watched on photos held out.
+"""A run of the trainer: when it stops, saves, evaluates and reports."""
 
-The schedule runs on elapsed over planned time, so several runs chained by `resume` are one
-training. Only the average of the weights is ever evaluated or shipped.
-"""
-
-import json
-import os
-import time
-from collections import deque
-from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from torch import Tensor
+import torch
 
-from titokzip.runtime import matmul_peak
-from titokzip.tokenizers.embedded.network import Spectral
-from titokzip.training import parallel
-from titokzip.training.evaluate import evaluate, sheet
-from titokzip.training.session import Run
+from titokzip.runtime.matmul_peak import flops, matmul_peak
+from titokzip.training import distributed
+from titokzip.training.data.loader import Batch
+from titokzip.training.interruption import Interruption
+from titokzip.training.progress import Clock, Log, Progress
+from titokzip.training.trainer import Trainer
 
-SAVE_EVERY = 60.0  # seconds: what a killed run loses at most
-REPORT_EVERY = 5.0
-EVALUATE_EVERY = 600.0
+REPORT_SECONDS = 5.0
+COUNTED = 2  # samples whose arithmetic is counted
+SHEET = "samples.png"
 
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands, for whoever watches."""
-
-    seconds: float  # of the plan
-    planned: float
-    pictures: int
-    rate: float  # pictures a second
-    loss: float
-    waiting: float  # share of the time spent waiting for data
-    of_peak: float  # share of the device's bfloat16 matmul speed that the painter reaches
+Report = Callable[[Progress], None]
 
 
 def train(
-    run: Run, out: Path, minutes: float, planned: float, report: Callable[[Progress], None]
-) -> Spectral:
-    """Train for `minutes` of a plan of `planned` minutes; the averaged model at the end.
+    trainer: Trainer,
+    out: Path,
+    samples: Batch,
+    minutes: float | None = None,
+    report: Report | None = None,
+    compiled: bool = False,
+) -> None:
+    """Train to the last step of the recipe, or for some minutes; the state is saved at the end.
 
-    Writes to the folder `out`: resume.pt every minute, log.jsonl and a sheet of pictures every ten.
-    Interrupted, it saves before it lets go.
+    `samples` are held out. Writes log.jsonl, resume.pt and samples.png to the folder `out`.
+
+    Raises:
+        Diverged: the loss is not finite.
+        KeyboardInterrupt: it was asked for; the step under way was finished and saved.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    end = min(60 * planned, run.seconds + 60 * minutes)
-    first = parallel.rank() == 0
-    watch = _Watch(run, matmul_peak.matmul_peak(run.device), 60 * planned)
-    clock = _Clock(run.seconds)
-    saved = evaluated = reported = run.seconds
-    with closing(_prefetched(run)) as batches:
-        try:
-            while (now := parallel.agree(clock.seconds())) < end:
-                run.seconds = now
-                tiles, run.drawn = next(batches)
-                watch.waited += clock.seconds() - now
-                loss = run.step(tiles, now / (60 * planned))
-                if now - reported >= REPORT_EVERY and first:
-                    run.loss = float(loss) if not run.loss else 0.8 * run.loss + 0.2 * float(loss)
-                    report(watch.progress(run, now))
-                    reported = now
-                if now - saved >= SAVE_EVERY and first:
-                    run.save(out / "resume.pt")
-                    saved = now
-                if now - evaluated >= EVALUATE_EVERY and first:
-                    _evaluate(run, out)
-                    evaluated = now
-            run.seconds = clock.seconds()
-        finally:
-            if first:
-                run.save(out / "resume.pt")
-    if first:
-        _evaluate(run, out)
-    return run.averaged()
+    watch = _Watch(trainer, out, samples, report, compiled)
+    recipe = trainer.recipe
+    saved = watch.clock.seconds()
+    with Interruption() as stop:
+        while trainer.step < recipe.steps:
+            now = distributed.agree(-1.0 if stop.asked else watch.clock.seconds())
+            if now < 0 or (minutes is not None and now >= 60 * minutes):
+                break
+            trainer.advance()
+            last = trainer.step == recipe.steps
+            if trainer.step % recipe.log_every == 0 or last:
+                watch.log(last)
+            if trainer.step % recipe.evaluate_every == 0 or last:
+                watch.evaluate()
+            if now - saved >= 60 * recipe.save_minutes:
+                trainer.save(out)
+                saved = now
+    trainer.save(out)
+    watch.close()
+    if stop.asked:
+        raise KeyboardInterrupt
 
 
 class _Watch:
-    """Measures how fast a run is, from where it began."""
+    """Tells how a run goes; only the first process tells, all average."""
 
-    def __init__(self, run: Run, peak: float, planned: float) -> None:
-        self.begun, self.already = run.seconds, run.pictures
-        self.flops, self.peak, self.planned = run.flops(), peak, planned
-        self.waited = 0.0
+    def __init__(
+        self, trainer: Trainer, out: Path, samples: Batch, report: Report | None, compiled: bool
+    ) -> None:
+        first = distributed.rank() == 0
+        self.trainer, self.out = trainer, out
+        self.samples = {key: value.to(trainer.device) for key, value in samples.items()}
+        self.report = report if first else None
+        self._log = Log(out, trainer.step) if first else None
+        self.peak = matmul_peak(trainer.device) if self.report else 1.0
+        self.cost = self._cost() if self.report else 0.0
+        if compiled:  # after counting: what is counted runs as it is written, and stays so
+            for part in trainer.task.compiled_parts():
+                part.compile()
+        self.begun, self.reported = trainer.step, 0.0
+        self.clock = Clock()
+        trainer.batches.clock = self.clock
 
-    def progress(self, run: Run, now: float) -> Progress:
-        spent = max(now - self.begun, 1e-9)
-        own = (run.pictures - self.already) / spent
+    def log(self, last: bool) -> None:
+        """Write a line of the log, and report every few seconds."""
+        terms = self.trainer.averages()
+        if self._log is None:
+            return
+        rate = self.trainer.optimizer.rate
+        self._log.write(self.trainer.step, "training", terms | {"rate": rate})
+        now = self.clock.seconds()
+        if self.report and (last or now - self.reported >= REPORT_SECONDS):
+            self.reported = now
+            self.report(self._progress(terms["loss"], now))
+
+    def evaluate(self) -> None:
+        """Measure the averaged weights on the held-out samples, and show them."""
+        if self._log is not None:
+            trainer = self.trainer
+            trainer.task.eval()
+            with trainer.ema.applied(), torch.no_grad(), trainer.autocast():
+                self._log.write(trainer.step, "validation", trainer.task.evaluate(self.samples))
+                sheet = trainer.task.contact_sheet(self.samples)
+            if sheet is not None:
+                sheet.save(self.out / SHEET)
+        distributed.wait()
+
+    def close(self) -> None:
+        """Finish the log."""
+        if self._log is not None:
+            self._log.close()
+
+    def _progress(self, loss: float, seconds: float) -> Progress:
+        trainer, batch = self.trainer, self.trainer.recipe.batch
+        rate = (trainer.step - self.begun) * batch / max(seconds, 1e-9)
         return Progress(
-            seconds=now,
-            planned=self.planned,
-            pictures=run.pictures * parallel.size(),
-            rate=own * parallel.size(),
-            loss=run.loss,
-            waiting=self.waited / spent,
-            of_peak=own * self.flops / self.peak,
+            step=trainer.step,
+            steps=trainer.recipe.steps,
+            samples=trainer.step * batch,
+            rate=rate,
+            loss=loss,
+            waiting=self.clock.waited / max(seconds, 1e-9),
+            of_peak=rate / distributed.processes() * self.cost / self.peak,
+            broken=trainer.batches.broken,
         )
 
+    def _cost(self) -> float:
+        """Count the operations of a sample, forward and backward."""
+        few = {key: value[:COUNTED] for key, value in self.samples.items()}
+        trainer = self.trainer
 
-class _Clock:
-    def __init__(self, already: float) -> None:
-        self.start = time.monotonic() - already
+        def work() -> None:
+            with trainer.autocast():
+                outcome = trainer.task(few, trainer.step)
+            outcome.loss.backward()
 
-    def seconds(self) -> float:
-        return time.monotonic() - self.start
-
-
-def _prefetched(run: Run) -> Generator[tuple[Tensor, dict[str, Any]]]:
-    """Draw batches in a thread, two ahead; each with the state of the sampler after it."""
-
-    def draw() -> tuple[Tensor, dict[str, Any]]:
-        return run.sampler.batch(run.preset.batch), run.sampler.state()
-
-    with ThreadPoolExecutor(1) as pool:
-        ahead = deque([pool.submit(draw), pool.submit(draw)])
-        while True:
-            ahead.append(pool.submit(draw))
-            yield ahead.popleft().result()
-
-
-def _evaluate(run: Run, out: Path) -> None:
-    model = run.averaged()
-    row: dict[str, Any] = {
-        "minutes": round(run.seconds / 60, 2),
-        "pictures": run.pictures * parallel.size(),
-        "loss": round(run.loss, 4),
-        "psnr": evaluate(model, run.validation, run.device),
-        "machine": f"{os.cpu_count()} cores" if run.device.type == "cpu" else str(run.device),
-    }
-    with (out / "log.jsonl").open("a") as log:
-        log.write(json.dumps(row) + "\n")
-    sheet(model, run.validation[:8], run.device).save(out / "sheet.png")
+        counted = flops(work)
+        for parameter in trainer.task.parameters():
+            parameter.grad = None
+        return counted / len(next(iter(few.values())))

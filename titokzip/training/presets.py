@@ -1,59 +1,95 @@
-"""What can be trained by name. A preset is a value: dataclasses.replace makes others of it."""
+"""Recipes by name: those of the papers at their sizes, and small ones.
 
-from dataclasses import dataclass
+Numbers of the papers' recipes are those of the authors' configuration files (bytedance/1d-tokenizer
+at 942a96f, turingmotors/One-D-Piece at 473665d). FlexTok's training is not in its repository: that
+recipe is our own reading of its paper (arXiv:2502.13967).
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
 
 from titokzip.tokenizers.config import ViTConfig
-from titokzip.tokenizers.embedded.network import SpectralConfig
+from titokzip.tokenizers.titok.config import TiTokConfig, VQGANConfig
+from titokzip.training.data.loader import Loading
+from titokzip.training.losses.adversarial import Adversarial
+from titokzip.training.losses.perceptual import Perceptual
+from titokzip.training.losses.quantization import Quantization
+from titokzip.training.optimization import Optimization
+from titokzip.training.recipe import Recipe
+from titokzip.training.tasks.proxy_codes import ProxyLosses
+from titokzip.training.tasks.titok import PixelLosses
+from titokzip.zoo.catalog import RELEASES
+
+_SLOW: Final = Optimization(rate=1e-4, warm_up=10_000, betas=(0.9, 0.99), weight_decay=1e-4)
+_LARGE_DATA: Final = Loading(workers=12)
+_STAGE_2_LOSSES: Final = PixelLosses(
+    perceptual=Perceptual(weight=0.1, lpips=0.0, convnext=1.0),
+    adversarial=Adversarial(weight=0.01, start=20_000),
+    quantization=Quantization(weight=0.0),
+)
+_ONE_STAGE_LOSSES: Final = PixelLosses(
+    perceptual=Perceptual(weight=1.1, lpips=1.0, convnext=0.1),
+    adversarial=Adversarial(weight=0.1, start=200_000),
+    quantization=Quantization(clustering=True),
+)
 
 
-@dataclass(frozen=True)
-class Preset:
-    """One model and how to train it."""
+def _two_stages(
+    name: str, config: TiTokConfig, batch_1: int, batch_2: int
+) -> Iterator[tuple[str, Recipe]]:
+    yield f"{name}-stage1", Recipe(
+        "titok-stage1", config, ProxyLosses(), 1_000_000, batch_1,
+        optimization=_SLOW, loading=_LARGE_DATA,
+    )  # fmt: skip
+    yield f"{name}-stage2", Recipe(
+        "titok-stage2", config, _STAGE_2_LOSSES, 500_000, batch_2,
+        optimization=replace(_SLOW, betas=(0.9, 0.999), warm_up=5_000), loading=_LARGE_DATA,
+    )  # fmt: skip
 
-    model: SpectralConfig
-    batch: int  # pictures a step
-    muon: float  # peak learning rate of the matrices inside the transformers
-    adam: float  # and of everything else
+
+def _one_stage(name: str, config: TiTokConfig, steps: int, batch: int) -> tuple[str, Recipe]:
+    how = replace(_SLOW, betas=(0.9, 0.999))
+    return name, Recipe(
+        "titok", config, _ONE_STAGE_LOSSES, steps, batch, optimization=how, loading=_LARGE_DATA
+    )
 
 
-PRESETS = {
-    # Seconds to minutes on a laptop: for tests and for trying the commands.
-    "toy": Preset(
-        SpectralConfig(
-            encoder=ViTConfig(width=32, depth=1, heads=2),
-            decoder=ViTConfig(width=32, depth=1, heads=2),
-            size=64,
-            length=16,
-            frequencies=40,
-            head=16,
-        ),
-        batch=8,
-        muon=3e-3,
-        adam=1e-3,
-    ),
-    # An hour or two on four CPU cores: what ships in weights/.
-    "xs": Preset(
-        SpectralConfig(decoder=ViTConfig(width=256, depth=6, heads=4)),
-        batch=16,
-        muon=3e-3,
-        adam=1e-3,
-    ),
-    # Painted over the tokens of xs (--init), for the eye instead of for PSNR.
-    "xs-vivid": Preset(
-        SpectralConfig(decoder=ViTConfig(width=256, depth=6, heads=4), texture=32),
-        batch=16,
-        muon=2e-3,
-        adam=7e-4,
-    ),
-    # Tens of minutes on an H100; not trained yet.
-    "s": Preset(
-        SpectralConfig(
-            encoder=ViTConfig(width=384, depth=4, heads=6),
-            decoder=ViTConfig(width=384, depth=8, heads=6),
-            head=128,
-        ),
-        batch=128,
-        muon=3e-3,
-        adam=1e-3,
-    ),
+def _released() -> Iterator[tuple[str, Recipe]]:
+    for name, release in RELEASES.items():
+        config = release.config
+        if not isinstance(config, TiTokConfig):
+            continue
+        if config.vqgan is None:
+            text = config.text is not None
+            yield _one_stage(name, config, 650_000 if text else 1_000_000, 1024 if text else 256)
+        else:
+            piece = config.prefix_decodable
+            yield from _two_stages(name, config, 1024 if piece else 256, 512 if piece else 256)
+
+
+_TINY_VQGAN: Final = VQGANConfig(codebook=64, channels=16, widths=(32, 32, 32, 64))
+_TINY: Final = TiTokConfig(
+    ViTConfig(64, 2, 2), ViTConfig(64, 2, 2), length=16, codebook=64, channels=8, size=32, patch=8,
+    vqgan=_TINY_VQGAN,
+)  # fmt: skip
+_QUICK: Final = Optimization(rate=2e-3, warm_up=20, betas=(0.9, 0.99), ema=0.99, weight_decay=0.0)
+_FEW: Final = Loading(workers=0, held_out=0.0, random_crop=False, flip=False)
+_PLAIN: Final = PixelLosses(
+    perceptual=Perceptual(weight=0.0),
+    adversarial=Adversarial(weight=0.0),
+    quantization=Quantization(clustering=True),
+)
+_TRY: Final = Recipe(
+    "titok", replace(_TINY, normalized=False, is_legacy=False, vqgan=None), _PLAIN, 600, 16,
+    precision="float32", optimization=_QUICK, loading=_FEW, log_every=20, evaluate_every=200,
+)  # fmt: skip
+
+PRESETS: Final[dict[str, Recipe]] = {
+    # A minute on one core: for tests, and to try the commands.
+    "titok-tiny": _TRY,
+    "titok-tiny-vqgan": replace(_TRY, task="vqgan", model=_TINY),
+    "titok-tiny-stage1": replace(_TRY, task="titok-stage1", model=_TINY, losses=ProxyLosses()),
+    "titok-tiny-stage2": replace(_TRY, task="titok-stage2", model=_TINY),
+    **dict(_released()),
 }
