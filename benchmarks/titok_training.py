@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -31,18 +31,18 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests/training")]
 
 import titok_cases as cases  # noqa: E402
-from titoks import weight, weights  # noqa: E402
+from titoks import weights  # noqa: E402
 
 from titokzip.tokenizers.titok import vqgan_encoder  # noqa: E402
 from titokzip.tokenizers.titok.config import TiTokConfig  # noqa: E402
 from titokzip.tokenizers.titok.network import TiTok  # noqa: E402
 from titokzip.training.export import titok_config  # noqa: E402
+from titokzip.training.initialization import load_state  # noqa: E402
 from titokzip.training.losses.convnext import ConvNeXt  # noqa: E402
 from titokzip.training.losses.lpips import LPIPS  # noqa: E402
 from titokzip.training.losses.perceptual import LogitDistance, PerceptualLoss  # noqa: E402
 from titokzip.training.tasks.proxy_codes import ProxyLosses, StageOne  # noqa: E402
 from titokzip.training.tasks.titok import OneStage, StageTwo, released_name  # noqa: E402
-from titokzip.training.initialization import load_state  # noqa: E402
 from titokzip.training.trainer import Trainer  # noqa: E402
 from titokzip.zoo.catalog import RELEASES  # noqa: E402
 
@@ -64,7 +64,7 @@ SMALLER = {  # numbers in the official code, and what stands there for small net
 class Smaller(importlib.machinery.SourceFileLoader):
     """Imports a module of the official code with other numbers in it."""
 
-    numbers: dict[str, str] = {}
+    numbers: ClassVar[dict[str, str]] = {}
 
     def get_code(self, fullname: str) -> Any:
         source = Path(self.path).read_text()
@@ -181,7 +181,7 @@ def compared(
     judge = ours.adversary.judge if ours.adversary else None
     outcome = ours(batch, cases.STEP, judge)
     outcome.loss.backward()
-    loss, terms = theirs()
+    loss, _ = theirs()
     loss.backward()
     mine, all_mine = cases.gradients(ours.module)
     other, all_other = cases.gradients(model)
@@ -196,9 +196,7 @@ def compared(
         "gradient": float(all_mine),
         "loss_difference": relative(outcome.loss, loss),
         "gradient_difference": relative(all_mine, all_other),
-        "largest_gradient_difference": max(
-            relative(mine[n], other[n], floor) for n in other
-        ),
+        "largest_gradient_difference": max(relative(mine[n], other[n], floor) for n in other),
     }
     if ours.adversary is not None:
         result |= second(ours, theirs.loss, outcome)
@@ -219,7 +217,7 @@ def second(ours: Any, loss_module: nn.Module, outcome: Any) -> dict[str, float]:
         other, _ = loss_module(*outcome.pair, {}, cases.STEP, mode="discriminator")
         other.backward()
         own, total = cases.gradients(ours.adversary.discriminator)
-        norms, official_total = cases.gradients(loss_module.discriminator)
+        norms, _ = cases.gradients(loss_module.discriminator)
         result[f"discriminator_{turn}"] = float(loss)
         result[f"discriminator_gradient_{turn}"] = float(total)
         result[f"discriminator_difference_{turn}"] = max(
@@ -416,7 +414,9 @@ def small(args: argparse.Namespace) -> None:
     from modeling.titok import TiTok as Official
 
     batch = cases.batch()
-    show(pixel_case("one-stage", cases.one_stage(), Official, ReconstructionLoss_Single_Stage, batch))
+    show(
+        pixel_case("one-stage", cases.one_stage(), Official, ReconstructionLoss_Single_Stage, batch)
+    )
     show(
         pixel_case(
             "TA-TiTok, clustering",
@@ -428,9 +428,7 @@ def small(args: argparse.Namespace) -> None:
         )
     )
     show(stage_one_case("stage 1", cases.stage_one(), Official, ReconstructionLoss_Stage1, batch))
-    show(
-        pixel_case("stage 2", cases.stage_two(), Official, ReconstructionLoss_Stage2, batch)
-    )
+    show(pixel_case("stage 2", cases.stage_two(), Official, ReconstructionLoss_Stage2, batch))
     show(trajectory(args.checkout, Official, ReconstructionLoss_Single_Stage))
     if args.piece:
         piece(args.piece, batch)
@@ -492,4 +490,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-    del weight

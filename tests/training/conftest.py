@@ -1,68 +1,46 @@
-"""Photos and an untrained model that the tests of training share."""
+"""Images to train on: in a folder, and in tar shards of WebDataset's layout."""
 
 import io
 import tarfile
-from dataclasses import replace
 
 import pytest
-import torch
-from photos import photo
-
-from titokzip.training import data, transform_design
-from titokzip.training.presets import PRESETS
-from titokzip.training.session import Run
-
-CPU = torch.device("cpu")
+from photos import photo, png
 
 
-def png(width, height, seed):
-    file = io.BytesIO()
-    photo(width, height, seed).save(file, "PNG")
-    return file.getvalue()
+def add(shard, name, data):
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    shard.addfile(member, io.BytesIO(data))
+
+
+def write_shard(path, names, size=32, label=None):
+    """Write images named `names`, each with a class if `label` gives one."""
+    with tarfile.open(path, "w") as shard:
+        for name in names:
+            seed = int("".join(filter(str.isdigit, name)) or 0)
+            add(shard, f"{name}.png", png(photo(size, size, seed)))
+            if label is not None:
+                add(shard, f"{name}.cls", str(label(name)).encode())
+    return path
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    """Eight photos: five files, and three in a tar; beside them what cannot be read."""
-    folder = tmp_path_factory.mktemp("photos")
-    (folder / "deep.jpg").mkdir()
-    for i in range(5):
-        (folder / "deep.jpg" / f"{i}.png").write_bytes(png(320, 300, i))
-    with tarfile.open(folder / "shard.tar", "w") as shard:
-        for i in range(5, 8):
-            member = tarfile.TarInfo(f"a/{i}.PNG")
-            member.size = len(png(300, 320, i))
-            shard.addfile(member, io.BytesIO(png(300, 320, i)))
-        shard.addfile(tarfile.TarInfo("a/none.txt"), io.BytesIO())
-    (folder / "broken.png").write_bytes(png(320, 300, 0)[:5000])
-    (folder / "flipped.png").write_bytes(png(320, 300, 0).replace(b"IDAT", b"IDAX", 1))
-    (folder / "words.jpg").write_text("no photo")
-    (folder / "notes.txt").write_text("no photo")
+    """Sixteen images of 32 pixels in two subfolders, and beside them what cannot be read."""
+    folder = tmp_path_factory.mktemp("images")
+    for i in range(16):
+        inside = folder / ("cats" if i % 2 else "dogs")
+        inside.mkdir(exist_ok=True)
+        photo(32, 32, i).save(inside / f"{i:02}.png")
+    (folder / "cats" / "notes.txt").write_text("no image")
     return folder
 
 
 @pytest.fixture(scope="session")
-def photos(folder):
-    return data.load(folder)
-
-
-@pytest.fixture(scope="session")
-def untrained(photos):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transform_design, "SAMPLES", 300)
-        sampler = data.Sampler(photos.training, 64, 16, 0)
-        return transform_design.design(PRESETS["toy"].model, sampler.batch)
-
-
-@pytest.fixture
-def begin(untrained, photos):
-    """Begin a training of the untrained model, always in the same way."""
-
-    def begun(**options):
-        torch.manual_seed(0)
-        model = type(untrained)(untrained.config)
-        model.load_state_dict(untrained.state_dict())
-        preset = replace(PRESETS["toy"], model=untrained.config)
-        return Run(model, preset, photos, CPU, **options)
-
-    return begun
+def shards(tmp_path_factory):
+    """Six shards of seven images, with the number of the shard as their class."""
+    folder = tmp_path_factory.mktemp("shards")
+    for i in range(6):
+        names = [f"a/{7 * i + j:03}" for j in range(7)]
+        write_shard(folder / f"shard-{i}.tar", names, 16, lambda name, i=i: i)
+    return folder

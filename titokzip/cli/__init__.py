@@ -12,8 +12,10 @@ from titokzip.cli.bench import bench
 from titokzip.cli.compress import compress
 from titokzip.cli.decompress import decompress
 from titokzip.cli.doctor import doctor
+from titokzip.cli.generate import generate
 from titokzip.cli.info import info, test
 from titokzip.cli.models import models
+from titokzip.cli.tokens import tokens
 from titokzip.cli.train import train
 from titokzip.errors import ModelError, TitokzipError
 
@@ -58,5 +60,7 @@ def main() -> None:
     """
 
 
-for command in (compress, decompress, info, test, models, train, bench, doctor):
+for command in (
+    compress, decompress, info, test, models, train, tokens, generate, bench, doctor,
+):  # fmt: skip
     main.add_command(command)

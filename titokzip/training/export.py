@@ -8,7 +8,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -19,8 +19,7 @@ from titokzip.tokenizers.config import CONFIG, WEIGHTS
 from titokzip.tokenizers.titok.checkpoint import released_name as titok_name
 from titokzip.tokenizers.titok.config import SIZES, UPSTREAM, TiTokConfig
 from titokzip.tokenizers.titok.network import TiTok
-
-ARCHITECTURE: Final = "titokzip"  # key of the whole architecture in a config.json
+from titokzip.zoo.custom import ARCHITECTURE
 
 
 def export_titok(model: TiTok, folder: Path, *, stage_one: bool = False) -> list[Path]:

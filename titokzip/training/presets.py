@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from titokzip.generation.config import AutoregressiveConfig, MaskGITConfig
 from titokzip.tokenizers.config import ViTConfig
 from titokzip.tokenizers.titok.config import TiTokConfig, VQGANConfig
 from titokzip.training.data.loader import Loading
@@ -17,9 +18,12 @@ from titokzip.training.losses.perceptual import Perceptual
 from titokzip.training.losses.quantization import Quantization
 from titokzip.training.optimization import Optimization
 from titokzip.training.recipe import Recipe
+from titokzip.training.tasks.autoregressive import NextTokenLosses
+from titokzip.training.tasks.maskgit import MaskedLosses
 from titokzip.training.tasks.proxy_codes import ProxyLosses
 from titokzip.training.tasks.titok import PixelLosses
 from titokzip.zoo.catalog import RELEASES
+from titokzip.zoo.generators import GENERATORS
 
 _SLOW: Final = Optimization(rate=1e-4, warm_up=10_000, betas=(0.9, 0.99), weight_decay=1e-4)
 _LARGE_DATA: Final = Loading(workers=12)
@@ -73,7 +77,7 @@ _TINY: Final = TiTokConfig(
     ViTConfig(64, 2, 2), ViTConfig(64, 2, 2), length=16, codebook=64, channels=8, size=32, patch=8,
     vqgan=_TINY_VQGAN,
 )  # fmt: skip
-_QUICK: Final = Optimization(rate=2e-3, warm_up=20, betas=(0.9, 0.99), ema=0.99, weight_decay=0.0)
+_QUICK: Final = Optimization("muon", 2e-3, 1e-2, 0.1, 20, (0.9, 0.99), 0.0, ema=0.99)
 _FEW: Final = Loading(workers=0, held_out=0.0, random_crop=False, flip=False)
 _PLAIN: Final = PixelLosses(
     perceptual=Perceptual(weight=0.0),
@@ -81,9 +85,31 @@ _PLAIN: Final = PixelLosses(
     quantization=Quantization(clustering=True),
 )
 _TRY: Final = Recipe(
-    "titok", replace(_TINY, normalized=False, is_legacy=False, vqgan=None), _PLAIN, 600, 16,
+    "titok", replace(_TINY, is_legacy=False, vqgan=None), _PLAIN, 400, 16,
     precision="float32", optimization=_QUICK, loading=_FEW, log_every=20, evaluate_every=200,
 )  # fmt: skip
+
+_GENERATING: Final = Optimization(
+    rate=2e-4, final=0.05, warm_up=10_000, betas=(0.9, 0.96), weight_decay=0.03
+)
+_TRY_TOKENS: Final = Recipe(
+    "maskgit",
+    MaskGITConfig(16, 64, classes=4, width=64, depth=2, heads=2, hidden=128, dropout=0.0),
+    MaskedLosses(smoothing=0.0), 400, 32, precision="float32", log_every=20, evaluate_every=200,
+    optimization=Optimization("muon", 2e-3, 1e-2, 0.1, 20, (0.9, 0.99), ema=0.99),
+    loading=Loading(held_out=0.0),
+)  # fmt: skip
+
+
+def _generators() -> Iterator[tuple[str, Recipe]]:
+    for name, release in GENERATORS.items():
+        yield (
+            name,
+            Recipe(
+                "maskgit", release.config, MaskedLosses(), 500_000, 2048, optimization=_GENERATING
+            ),
+        )
+
 
 PRESETS: Final[dict[str, Recipe]] = {
     # A minute on one core: for tests, and to try the commands.
@@ -91,5 +117,14 @@ PRESETS: Final[dict[str, Recipe]] = {
     "titok-tiny-vqgan": replace(_TRY, task="vqgan", model=_TINY),
     "titok-tiny-stage1": replace(_TRY, task="titok-stage1", model=_TINY, losses=ProxyLosses()),
     "titok-tiny-stage2": replace(_TRY, task="titok-stage2", model=_TINY),
+    "maskgit-tiny": _TRY_TOKENS,
+    "uvit-tiny": replace(_TRY_TOKENS, model=replace(_TRY_TOKENS.model, kind="uvit")),
+    "autoregressive-tiny": replace(
+        _TRY_TOKENS,
+        task="autoregressive",
+        model=AutoregressiveConfig(16, 64, classes=4, width=64, depth=2, heads=2),
+        losses=NextTokenLosses(),
+    ),
     **dict(_released()),
+    **dict(_generators()),
 }

@@ -7,6 +7,7 @@ from typing import Any, Final
 import torch
 
 from titokzip.errors import ImageError, ModelError
+from titokzip.generation.randomness import combine
 from titokzip.runtime.device import choose
 from titokzip.training import checkpoint, distributed
 from titokzip.training.data import images, tokens
@@ -15,7 +16,6 @@ from titokzip.training.data.order import held_out
 from titokzip.training.data.sources import Source, Split
 from titokzip.training.data.staging import Batches
 from titokzip.training.loop import Report, train
-from titokzip.training.randomness import combine
 from titokzip.training.recipe import Recipe, to_json
 from titokzip.training.tasks.registry import build
 from titokzip.training.tasks.task import Task

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from titokzip.errors import ModelError, TitokzipError
+from titokzip.generation.randomness import combine
 from titokzip.training import checkpoint, distributed
 from titokzip.training.data.staging import Batches, Staged
 from titokzip.training.ema import Ema
 from titokzip.training.losses.adversarial import Adversary
 from titokzip.training.optimization import Optimization, Optimizer, Schedule
-from titokzip.training.randomness import combine
 from titokzip.training.recipe import Recipe, to_json
 from titokzip.training.tasks.task import Outcome, Task
 

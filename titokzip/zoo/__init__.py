@@ -7,13 +7,17 @@ with the same fingerprint are decoders of the same tokens.
 """
 
 from pathlib import Path
+from typing import Any
 
 from titokzip.errors import ModelError
+from titokzip.generation.config import GENERATOR_FAMILIES
 from titokzip.tokenizers.config import find_weights
-from titokzip.zoo import embedded, hub, released
+from titokzip.zoo import custom, embedded, hub, released
 from titokzip.zoo.catalog import GOLDEN, RELEASES, Golden, Release, packed_bytes, refuse_continuous
 from titokzip.zoo.embedded import digest, fingerprint, parameters, save
+from titokzip.zoo.generators import GENERATORS
 from titokzip.zoo.manifest import Manifest, Model
+from titokzip.zoo.released import release_of
 from titokzip.zoo.store import (
     DEFAULT,
     files,
@@ -27,6 +31,7 @@ from titokzip.zoo.store import (
 
 __all__ = [
     "DEFAULT",
+    "GENERATORS",
     "GOLDEN",
     "RELEASES",
     "Golden",
@@ -42,6 +47,7 @@ __all__ = [
     "folders",
     "known_as",
     "load",
+    "load_generator",
     "manifests",
     "name_of",
     "packed_bytes",
@@ -49,6 +55,7 @@ __all__ = [
     "pull",
     "read_manifest",
     "release",
+    "release_of",
     "remove",
     "save",
     "verify",
@@ -63,11 +70,24 @@ def load(manifest: Manifest, device: str = "cpu") -> Model:
     """
     if manifest.kind == embedded.KIND:
         return embedded.load(manifest, device)
+    if manifest.kind in GENERATOR_FAMILIES:
+        raise ModelError(f"{manifest.name}: a generator of tokens, not a tokenizer")
     if manifest.release:
         return released.load(manifest, device)
     raise ModelError(
         f"{manifest.path}: models of kind {manifest.kind!r} are newer than this titokzip"
     )
+
+
+def load_generator(manifest: Manifest, device: str = "cpu") -> Any:
+    """Load a generator onto a device, as `load` does a tokenizer.
+
+    Raises:
+        ModelError: it is damaged, or no generator.
+    """
+    if manifest.kind not in GENERATOR_FAMILIES:
+        raise ModelError(f"{manifest.name}: a tokenizer, not a generator of tokens")
+    return released.load(manifest, device).tokenizer
 
 
 def verify(manifest: Manifest) -> None:
@@ -89,9 +109,10 @@ def release(name: str) -> Release:
         ModelError: there is none, or its latents are no tokens.
     """
     refuse_continuous(name)
-    if name not in RELEASES:
+    found = custom.known(name)
+    if found is None:
         raise ModelError(f"no release is named {name!r}; there is: {', '.join(RELEASES)}")
-    return RELEASES[name]
+    return found
 
 
 def pull(release: Release, force: bool = False) -> Manifest:
@@ -119,7 +140,8 @@ def add(
     path = path.absolute()
     kind = known_as(path, name, like)
     weights, config = find_weights(path)
-    target = _target(kind.name if name is None else name, force)
+    named = path.name if kind.name == custom.NAME else kind.name
+    target = _target(named if name is None else name, force)
     return released.install(target, kind, weights, config)
 
 
@@ -131,9 +153,9 @@ def known_as(path: Path, name: str | None = None, like: str | None = None) -> Re
     """
     if like is not None:
         return release(like)
-    if name in RELEASES:
-        return RELEASES[name]
-    guessed = released.guess(path)
+    if name is not None and (found := custom.known(name)):
+        return found
+    guessed = custom.in_folder(path) or released.guess(path)
     if guessed is None:
         raise ModelError(f"{path}: its name tells no release; --like names one, such as titok-l32")
     return guessed
@@ -150,7 +172,7 @@ def remove(manifest: Manifest) -> None:
             f"{manifest.name}: not pulled or added; {manifest.path} would have to be deleted"
         )
     if manifest.config["revision"]:
-        hub.forget(RELEASES[manifest.release].repository, manifest.config["revision"])
+        hub.forget(release(manifest.release).repository, manifest.config["revision"])
     manifest.path.unlink()
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from titokzip.errors import ModelError
+from titokzip.generation.config import GeneratorConfig
 from titokzip.tokenizers.config import BASE, LARGE, SMALL, ViTConfig
 from titokzip.tokenizers.flextok.config import FlexTokConfig
 from titokzip.tokenizers.titok.config import CONTINUOUS, TextConfig, TiTokConfig
@@ -31,7 +32,7 @@ class Release:
 
     name: str  # as users type it
     repository: str  # on the hub
-    config: TiTokConfig | FlexTokConfig
+    config: TiTokConfig | FlexTokConfig | GeneratorConfig
     parameters: int
     rfid: float | None  # None: not published
     licence: str = APACHE
@@ -59,7 +60,7 @@ class Release:
     @property
     def notice(self) -> str | None:
         """State the licence of the weights, if it allows less than ours."""
-        if self.licence == APACHE:
+        if self.licence == APACHE or self.licence not in LICENCE_PAGES:
             return None
         page = LICENCE_PAGES[self.licence]
         return (

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final
 from titokzip import files
 from titokzip.errors import ModelError
 from titokzip.tokenizers.config import read_config_json
-from titokzip.tokenizers.registry import family
-from titokzip.zoo import embedded
+from titokzip.zoo import custom, embedded
 from titokzip.zoo.catalog import RELEASES, Release, refuse_continuous
+from titokzip.zoo.families import family
+from titokzip.zoo.generators import GENERATORS
 from titokzip.zoo.manifest import Manifest, Model
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def read_manifest(path: Path) -> Manifest:
         for key, kinds in _FIELDS.items():
             if not isinstance(fields[key], kinds):
                 raise TypeError(f"{key} is {fields[key]!r}")
-        release = RELEASES.get(fields["release"])
+        config = Path(fields["config"]) if fields["config"] else None
+        release = custom.known(fields["release"], config)
         if release is None:
             raise ModelError(f"{path}: {fields['release']} is newer than this titokzip")
         return Manifest(
@@ -111,7 +113,7 @@ def load(manifest: Manifest, device: str) -> Model:
 
     assert manifest.release, "only released models have manifests of this kind"
     name, weights = manifest.name, manifest.weights[0]
-    release, config = RELEASES[manifest.release], manifest.config["config"]
+    release, config = release_of(manifest), manifest.config["config"]
     if not weights.is_file():
         raise ModelError(f"{name}: its weights are gone from {weights}; pull or add it again")
     if weights.stat().st_size != manifest.config["bytes"]:
@@ -134,9 +136,9 @@ def build(
     """
     kind = family(release.family)
     with _named(config, f"{release.name}: "):
-        architecture = kind.check_config(
-            release.config, None if config is None else read_config_json(config)
-        )
+        table = None if config is None else read_config_json(config)
+        own = release.name == custom.NAME
+        architecture = release.config if own else kind.check_config(release.config, table)
     with _named(weights, "", f"as {release.name}, "):
         return kind.from_state_dict(architecture, state)
 
@@ -154,7 +156,7 @@ def verify(manifest: Manifest) -> None:
 
 def fingerprint(release: Release, state: Mapping[str, "Tensor"]) -> bytes:
     """Identify a checkpoint by its release and by the tensors that define what tokens mean."""
-    names = family(release.family).codebook_tensors
+    names = [key for key in family(release.family).codebook_tensors if key in state]
     tensors = {key: state[key].float().cpu().numpy() for key in names}
     digest = embedded.digest(tensors, {"release": release.name})
     return release.prefix + digest[len(release.prefix) :]
@@ -183,7 +185,7 @@ def guess(path: Path) -> Release | None:
         refuse_continuous(part.rpartition("--")[2])
     for part in reversed(path.parts[-4:]):
         plain = _plain(part.rpartition("--")[2])  # the hub's cache: models--OWNER--NAME
-        for release in RELEASES.values():
+        for release in (*RELEASES.values(), *GENERATORS.values()):
             repository = release.repository.rpartition("/")[2]
             if plain in (_plain(release.name), _plain(repository)):
                 return release
@@ -195,6 +197,19 @@ def _plain(name: str) -> str:
     for suffix in (".bin", ".pth", ".pt", ".safetensors", "-imagenet"):
         name = name.removesuffix(suffix)
     return name.removeprefix("tokenizer-")
+
+
+def release_of(manifest: Manifest) -> Release:
+    """Find the release of a manifest, or make out the model of one's own.
+
+    Raises:
+        ModelError: this version does not know it.
+    """
+    config = manifest.config["config"]
+    release = custom.known(manifest.release or "", Path(config) if config else None)
+    if release is None:
+        raise ModelError(f"{manifest.path}: {manifest.release} is newer than this titokzip")
+    return release
 
 
 @contextmanager

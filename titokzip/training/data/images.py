@@ -67,7 +67,7 @@ def read(entry: Entry, crop: Crop, seed: int) -> Sample:
         if entry.text is not None:
             text = np.load(io.BytesIO(entry.text.read()), allow_pickle=False)
             sample["text"] = torch.from_numpy(text.astype(np.float32))
-    except (OSError, ValueError, EOFError) as error:
+    except (ImageError, OSError, ValueError, EOFError) as error:
         raise ImageError(f"{entry.key}: {error}") from error
     return sample
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from titokzip.errors import ImageError
+from titokzip.generation.randomness import combine
 from titokzip.training.data.images import Crop, Sample, read
 from titokzip.training.data.order import Lane, Position
 from titokzip.training.data.sources import Source, Split
-from titokzip.training.randomness import combine
 
 Batch = dict[str, Tensor]
 GRAIN: Final = 4  # samples that a worker hands over at once

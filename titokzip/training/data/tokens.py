@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from titokzip.errors import FormatError
+from titokzip.generation.randomness import combine
 from titokzip.training.data.loader import Batch, Share
-from titokzip.training.randomness import combine
 
 HOW_TO_INSTALL: Final = "pip install pyarrow"
 METADATA: Final = b"titokzip"  # key in the metadata of a Parquet file

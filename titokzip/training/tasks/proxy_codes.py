@@ -18,7 +18,7 @@ from titokzip.tokenizers.titok.config import TiTokConfig
 from titokzip.tokenizers.titok.network import TiTok
 from titokzip.tokenizers.titok.vqgan import CodebookHead
 from titokzip.tokenizers.titok.vqgan_encoder import VQGAN, from_state_dict
-from titokzip.training import contact_sheet
+from titokzip.training import sheets
 from titokzip.training.data.loader import Batch
 from titokzip.training.export import export_titok
 from titokzip.training.initialization import initialize_titok, load_weights, read_weights
@@ -126,10 +126,10 @@ class StageOne(Task):
     @torch.no_grad()
     def contact_sheet(self, samples: Batch) -> Image.Image:
         """Show images, what the VQGAN makes of its codes, and what it makes of those predicted."""
-        images, rows = scaled(samples["image"])[: contact_sheet.MOST], self.module.config.grid
+        images, rows = scaled(samples["image"])[: sheets.MOST], self.module.config.grid
         predicted = self._logits(self.module.encode(images)).argmax(1)
         both = [self.vqgan.decode(codes, rows) for codes in (self.targets(images), predicted)]
-        return contact_sheet.of_rows([images, *both])
+        return sheets.of_rows([images, *both])
 
     def export(self, folder: Path, name: str) -> list[Path]:
         """Write config.json and model.safetensors in the official layout of stage 1."""

@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from titokzip.generation.randomness import combine
 from titokzip.tokenizers.titok.checkpoint import released_name
 from titokzip.tokenizers.titok.config import TiTokConfig
 from titokzip.tokenizers.titok.network import TiTok
-from titokzip.training import contact_sheet
+from titokzip.training import sheets
 from titokzip.training.data.loader import Batch
 from titokzip.training.export import export_titok
 from titokzip.training.initialization import initialize_titok, load_stage_one, load_weights
@@ -26,7 +27,6 @@ from titokzip.training.losses.adversarial import Adversarial, Adversary
 from titokzip.training.losses.perceptual import Perceptual, PerceptualLoss, from_files
 from titokzip.training.losses.quantization import Clustering, Quantization, Quantized, quantize
 from titokzip.training.measures import code_usage, psnr
-from titokzip.training.randomness import combine
 from titokzip.training.recipe import Recipe, RecipeError
 from titokzip.training.tasks.task import Judge, Outcome, Task, scaled
 
@@ -115,7 +115,7 @@ class PixelTask(Task):
         for count in self._lengths():
             features = self.module.decode_features(tokens[:, :count])
             rows.append(self.module.decode_pixels(features))
-        return contact_sheet.of_rows(rows)
+        return sheets.of_rows(rows)
 
     def export(self, folder: Path, name: str) -> list[Path]:
         """Write config.json and model.safetensors in the official layout."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from titokzip.tokenizers.titok.config import TiTokConfig
 from titokzip.tokenizers.titok.vqgan_encoder import VQGAN, released_name
-from titokzip.training import contact_sheet
+from titokzip.training import sheets
 from titokzip.training.data.loader import Batch
 from titokzip.training.export import state_of, write
 from titokzip.training.initialization import initialize_codebook, load_weights
@@ -93,10 +93,8 @@ class VQGANTask(Task):
     @torch.no_grad()
     def contact_sheet(self, samples: Batch) -> Image.Image:
         """Show images above what their codes decode to."""
-        images = scaled(samples["image"])[: contact_sheet.MOST]
-        return contact_sheet.of_rows(
-            [images, self.module.decode(self.module.encode(images), self._rows)]
-        )
+        images = scaled(samples["image"])[: sheets.MOST]
+        return sheets.of_rows([images, self.module.decode(self.module.encode(images), self._rows)])
 
     def export(self, folder: Path, name: str) -> list[Path]:
         """Write its state dict in the layout of MaskGIT-VQGAN's checkpoint."""

@@ -1,0 +1,21 @@
+"""All families of models: tokenizers, and generators over their tokens."""
+
+from titokzip.generation.config import GENERATOR_FAMILIES
+from titokzip.tokenizers import registry
+from titokzip.tokenizers.registry import Family
+
+
+def family(name: str) -> Family:
+    """Find a family; imports torch.
+
+    Raises:
+        ModelError: there is none of that name.
+    """
+    if name not in GENERATOR_FAMILIES:
+        return registry.family(name)
+    from titokzip.generation import checkpoint, config
+
+    if name == config.MaskGITConfig.family:
+        return Family(config.check_config, checkpoint.maskgit, checkpoint.MASKGIT_TENSORS)  # type: ignore[arg-type]
+    tensors = checkpoint.AUTOREGRESSIVE_TENSORS
+    return Family(lambda wanted, _: wanted, checkpoint.autoregressive, tensors)  # type: ignore[arg-type]
