@@ -1,27 +1,8 @@
 """Images to train on: in a folder, and in tar shards of WebDataset's layout."""
 
-import io
-import tarfile
-
 import pytest
-from photos import photo, png
-
-
-def add(shard, name, data):
-    member = tarfile.TarInfo(name)
-    member.size = len(data)
-    shard.addfile(member, io.BytesIO(data))
-
-
-def write_shard(path, names, size=32, label=None):
-    """Write images named `names`, each with a class if `label` gives one."""
-    with tarfile.open(path, "w") as shard:
-        for name in names:
-            seed = int("".join(filter(str.isdigit, name)) or 0)
-            add(shard, f"{name}.png", png(photo(size, size, seed)))
-            if label is not None:
-                add(shard, f"{name}.cls", str(label(name)).encode())
-    return path
+from photos import photo
+from shards import write_shard
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ from itertools import islice
 
 import pytest
 import torch
-from conftest import add, write_shard
 from photos import photo, png
+from shards import add, write_shard
 
 from titokzip.errors import ImageError
 from titokzip.training.data.images import Crop

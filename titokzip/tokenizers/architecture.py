@@ -74,7 +74,12 @@ def _value(value: Any, hint: Any, path: str) -> Any:
 def _optional(value: Any, choices: tuple[Any, ...], path: str) -> Any:
     if value is None or value == "":  # TOML has no null
         return None
-    return _value(value, next(c for c in choices if c is not types.NoneType), path)
+    kinds = [kind for kind in choices if kind is not types.NoneType]
+    if isinstance(value, Mapping):  # of several dataclasses, the one that has all the keys
+        for kind in kinds:
+            if value.keys() <= {field.name for field in fields(kind)}:
+                return _value(value, kind, path)
+    return _value(value, kinds[0], path)
 
 
 def _tuple(values: list[Any] | tuple[Any, ...], kinds: tuple[Any, ...], path: str) -> Any:

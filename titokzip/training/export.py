@@ -5,8 +5,11 @@ What the official configuration cannot say, such as widths of one's own, is unde
 """
 
 import dataclasses
+import io
 import json
+import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,11 @@ from torch import Tensor, nn
 
 from titokzip import files
 from titokzip.tokenizers.config import CONFIG, WEIGHTS
+from titokzip.tokenizers.flextok.checkpoint import released_name as flextok_name
+from titokzip.tokenizers.flextok.config import ScriptConfig
+from titokzip.tokenizers.flextok.network import FlexTok
+from titokzip.tokenizers.flextok.scripted import FILE as AUTOENCODER
+from titokzip.tokenizers.flextok.scripted import ScriptedAutoencoder, digest
 from titokzip.tokenizers.titok.checkpoint import released_name as titok_name
 from titokzip.tokenizers.titok.config import SIZES, UPSTREAM, TiTokConfig
 from titokzip.tokenizers.titok.network import TiTok
@@ -56,6 +64,35 @@ def titok_config(config: TiTokConfig, stage_one: bool = False) -> dict[str, Any]
         "dataset": {"preprocessing": {"crop_size": config.size}},
         ARCHITECTURE: architecture(config),
     }
+
+
+def export_flextok(model: FlexTok, folder: Path) -> list[Path]:
+    """Write a FlexTok; an autoencoder that is a script lies beside its weights."""
+    config, script = model.config, model.autoencoder
+    state = state_of(model, flextok_name)
+    written = []
+    if isinstance(config.autoencoder, ScriptConfig):
+        assert isinstance(script, ScriptedAutoencoder), "it is one"
+        state = {n: t for n, t in state.items() if not n.startswith("vae.")}
+        path = folder / AUTOENCODER
+        files.write_atomically(path, _script_bytes(script))
+        config = replace(config, autoencoder=replace(config.autoencoder, sha256=digest(path)))
+        written.append(path)
+    table = {
+        "vae": {"scaling_factor": config.scaling},
+        "regularizer": {"levels": list(config.levels)},
+        "decoder": {"module_dict": {"dec_time_embedder": {"max_timestep": config.max_timestep}}},
+        ARCHITECTURE: architecture(config),
+    }
+    return [*written, *write(folder, table, state)]
+
+
+def _script_bytes(autoencoder: ScriptedAutoencoder) -> bytes:
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.save(autoencoder.script.cpu(), file)
+    return file.getvalue()
 
 
 def architecture(config: Any) -> dict[str, Any]:

@@ -9,12 +9,16 @@ from torch import Tensor, nn
 from titokzip.errors import ModelError
 from titokzip.tokenizers.checkpoint import fill, read_state_dict
 from titokzip.tokenizers.config import find_weights
+from titokzip.tokenizers.flextok.checkpoint import TRAINING_ONLY as FLEXTOK_ONLY
+from titokzip.tokenizers.flextok.checkpoint import released_name as flextok_name
+from titokzip.tokenizers.flextok.network import FlexTok
 from titokzip.tokenizers.titok.checkpoint import TRAINING_ONLY
 from titokzip.tokenizers.titok.checkpoint import released_name as titok_name
 from titokzip.tokenizers.titok.network import TiTok
 
 _DEVIATION = 0.02  # of weights, at a width of 512 and more
 _FULL_WIDTH = 512
+_AUTOENCODER = "vae.vae."  # before the names of its tensors, in a FlexTok's weights
 
 
 @torch.no_grad()
@@ -103,10 +107,35 @@ def load_state(
     """
     wanted = {name: p.requires_grad for name, p in module.named_parameters()}
     try:
-        fill(module, state, released_name, ignored=[TRAINING_ONLY])
+        fill(module, state, released_name, ignored=[TRAINING_ONLY, *FLEXTOK_ONLY])
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     for name, parameter in module.named_parameters():
         parameter.data = parameter.data.clone()  # what was read may be mapped from the file
         parameter.requires_grad_(wanted[name])
     module.train()
+
+
+def load_autoencoder(model: FlexTok, path: Path) -> None:
+    """Copy the weights of a KL autoencoder into a FlexTok: as diffusers names them, or FlexTok.
+
+    Raises:
+        ModelError: they do not fit.
+    """
+    state = read_weights(path)
+    marked = {name.removeprefix(_AUTOENCODER): t for name, t in state.items()
+              if name.startswith(_AUTOENCODER)}  # fmt: skip
+    holder = nn.ModuleDict({"autoencoder": model.autoencoder})
+    named = {f"{_AUTOENCODER}{name}": tensor for name, tensor in (marked or state).items()}
+    load_state(holder, named, flextok_name, path)
+
+
+def load_transformers(model: FlexTok, path: Path) -> None:
+    """Copy the weights of a FlexTok's transformers.
+
+    Raises:
+        ModelError: they do not fit.
+    """
+    state = {n: t for n, t in read_weights(path).items() if not n.startswith(_AUTOENCODER)}
+    holder = nn.ModuleDict({"encoder": model.encoder, "decoder": model.decoder})
+    load_state(holder, state, flextok_name, path)

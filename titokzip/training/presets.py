@@ -11,6 +11,7 @@ from typing import Final
 
 from titokzip.generation.config import AutoregressiveConfig, MaskGITConfig
 from titokzip.tokenizers.config import ViTConfig
+from titokzip.tokenizers.flextok.config import FlexTokConfig, ScriptConfig
 from titokzip.tokenizers.titok.config import TiTokConfig, VQGANConfig
 from titokzip.training.data.loader import Loading
 from titokzip.training.losses.adversarial import Adversarial
@@ -19,6 +20,7 @@ from titokzip.training.losses.quantization import Quantization
 from titokzip.training.optimization import Optimization
 from titokzip.training.recipe import Recipe
 from titokzip.training.tasks.autoregressive import NextTokenLosses
+from titokzip.training.tasks.flextok import FlowLosses
 from titokzip.training.tasks.maskgit import MaskedLosses
 from titokzip.training.tasks.proxy_codes import ProxyLosses
 from titokzip.training.tasks.titok import PixelLosses
@@ -101,6 +103,29 @@ _TRY_TOKENS: Final = Recipe(
 )  # fmt: skip
 
 
+_FLOW: Final = Optimization(
+    rate=5e-4, final=0.02, warm_up=10_000, betas=(0.9, 0.99), weight_decay=0.05, ema=0.9998
+)
+_TRY_FLOW: Final = Recipe(
+    "flextok",
+    FlexTokConfig(
+        ViTConfig(64, 2, 1), ViTConfig(64, 3, 1), length=16, size=32, levels=(8, 8, 5),
+        patch=2, autoencoder=ScriptConfig(channels=12, scale=2), scaling=0.0,
+    ),
+    FlowLosses(guidance=1.0, steps=8), 400, 32, precision="float32", log_every=20,
+    evaluate_every=200, optimization=_TRY_TOKENS.optimization, loading=_FEW,
+)  # fmt: skip
+
+
+def _flextoks() -> Iterator[tuple[str, Recipe]]:
+    for name, release in RELEASES.items():
+        if isinstance(release.config, FlexTokConfig) and not name.endswith("-dfn"):
+            yield name, Recipe(
+                "flextok", release.config, FlowLosses(guidance=7.5), 500_000, 1024,
+                optimization=_FLOW, loading=_LARGE_DATA,
+            )  # fmt: skip
+
+
 def _generators() -> Iterator[tuple[str, Recipe]]:
     for name, release in GENERATORS.items():
         yield (
@@ -117,6 +142,7 @@ PRESETS: Final[dict[str, Recipe]] = {
     "titok-tiny-vqgan": replace(_TRY, task="vqgan", model=_TINY),
     "titok-tiny-stage1": replace(_TRY, task="titok-stage1", model=_TINY, losses=ProxyLosses()),
     "titok-tiny-stage2": replace(_TRY, task="titok-stage2", model=_TINY),
+    "flextok-tiny": _TRY_FLOW,
     "maskgit-tiny": _TRY_TOKENS,
     "uvit-tiny": replace(_TRY_TOKENS, model=replace(_TRY_TOKENS.model, kind="uvit")),
     "autoregressive-tiny": replace(
@@ -126,5 +152,6 @@ PRESETS: Final[dict[str, Recipe]] = {
         losses=NextTokenLosses(),
     ),
     **dict(_released()),
+    **dict(_flextoks()),
     **dict(_generators()),
 }

@@ -6,16 +6,20 @@ release: files name them by a fingerprint that begins as that of no release does
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from titokzip.errors import ModelError
 from titokzip.generation.config import AutoregressiveConfig, MaskGITConfig
 from titokzip.tokenizers.architecture import made
 from titokzip.tokenizers.config import CONFIG, find_weights, read_config_json
-from titokzip.tokenizers.flextok.config import FlexTokConfig
+from titokzip.tokenizers.flextok.config import FlexTokConfig, ScriptConfig
 from titokzip.tokenizers.titok.config import TiTokConfig
 from titokzip.zoo.catalog import RELEASES, Release
+from titokzip.zoo.families import family
 from titokzip.zoo.generators import GENERATORS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NAME: Final = "custom"  # where a manifest names a release
 ARCHITECTURE: Final = "titokzip"  # key in a config.json
@@ -46,6 +50,24 @@ def in_folder(path: Path) -> Release | None:
     if config is None or ARCHITECTURE not in read_config_json(config):
         return None
     return describe(config)
+
+
+def build(release: Release, state: "Mapping[str, Tensor]", weights: Path) -> Any:
+    """Build a model of one's own around its state dict.
+
+    Raises:
+        ModelError: a tensor is missing, unexpected or of another shape, or the autoencoder of a
+            FlexTok is not beside its weights.
+    """
+    model = family(release.family).from_state_dict(release.config, state)
+    config = release.config
+    if isinstance(config, FlexTokConfig) and isinstance(config.autoencoder, ScriptConfig):
+        from titokzip.tokenizers.flextok import scripted
+
+        device = str(next(iter(state.values())).device)
+        autoencoder = scripted.of_folder(config.autoencoder, weights.parent, device)
+        model.autoencoder = autoencoder  # type: ignore[attr-defined]
+    return model
 
 
 def describe(config: Path) -> Release:

@@ -140,6 +140,8 @@ def build(
         own = release.name == custom.NAME
         architecture = release.config if own else kind.check_config(release.config, table)
     with _named(weights, "", f"as {release.name}, "):
+        if own:
+            return custom.build(release, state, weights)  # type: ignore[no-any-return]
         return kind.from_state_dict(architecture, state)
 
 

@@ -25,6 +25,15 @@ class AutoencoderConfig:
         return 1 << (len(self.widths) - 1)
 
 
+@dataclass(frozen=True)
+class ScriptConfig:
+    """Any other autoencoder, as a TorchScript file beside the weights."""
+
+    channels: int  # C, of a latent cell
+    scale: int  # pixels along each side of one
+    sha256: str = ""  # of the file, in hexadecimal
+
+
 C16: Final = AutoencoderConfig()
 
 
@@ -41,7 +50,7 @@ class FlexTokConfig:
     size: int = 256  # S, side of a tile in pixels
     patch: int = 2  # latent cells along each side of a patch
     levels: tuple[int, ...] = (8, 8, 8, 5, 5, 5)  # of the FSQ
-    autoencoder: AutoencoderConfig = C16
+    autoencoder: AutoencoderConfig | ScriptConfig = C16
     # The weights do not determine these two: likely values, until `check_config` reads them.
     scaling: float = 0.18215  # of the VAE's latents, to about unit variance
     max_timestep: float = 1.0  # the time that is embedded as 1000

@@ -48,14 +48,14 @@ class Adversary(nn.Module):
     def judge(self, images: Tensor) -> Tensor:
         """Give the logits of what the model made; the discriminator gets no gradient."""
         self.requires_grad_(False)
-        logits: Tensor = self.discriminator(images)
+        logits: Tensor = self.discriminator(images).float()
         return logits
 
     def forward(self, real: Tensor, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the discriminator's loss, and its parts for the log."""
         self.requires_grad_(True)
         real, fake = real.detach().float(), fake.detach().float()
-        real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
+        real_logits, fake_logits = (self.discriminator(x).float() for x in (real, fake))
         hinge = 0.5 * (F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean())
         real_mean, fake_mean = (distributed.mean(x.mean()) for x in (real_logits, fake_logits))
         lecam = F.relu(real_mean - self.fake_mean).square().mean()

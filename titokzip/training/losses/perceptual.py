@@ -39,9 +39,11 @@ class PerceptualLoss(nn.Module):
         super().__init__()
         counting = {name: pair for name, pair in networks.items() if pair[0]}
         self.shares = {name: share for name, (share, _) in counting.items()}
-        self.networks = nn.ModuleDict(
-            {name: network.eval().requires_grad_(False) for name, (_, network) in counting.items()}
-        )
+        self.networks = nn.ModuleDict({name: network for name, (_, network) in counting.items()})
+        for network in self.networks.values():
+            network.eval()
+        for parameter in self.parameters():
+            parameter.requires_grad_(False)
 
     def forward(self, images: Tensor, others: Tensor) -> Tensor:
         """Measure how far apart images [B, 3, H, W] in 0..1 are."""

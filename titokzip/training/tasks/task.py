@@ -89,7 +89,10 @@ class Task(nn.Module, ABC):
 
 def frozen(module: M) -> M:
     """Let a network measure and not learn."""
-    return module.eval().requires_grad_(False)
+    module.eval()
+    for parameter in module.parameters():  # TorchScript has no requires_grad_ of its own
+        parameter.requires_grad_(False)
+    return module
 
 
 def scaled(images: Tensor) -> Tensor:
