@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_configure():
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)  # the networks are small: two threads wait for each other
     # The models that someone installed on this machine are not ours.
     os.environ["TITOKZIP_MODELS"] = str(Path(__file__).parent / "no-models")
 

@@ -162,7 +162,10 @@ def test_counters_of_a_resumed_optimizer_stay_on_the_cpu():
     module(torch.ones(4)).sum().backward()
     optimizer.step()
     with FakeTensorMode(allow_non_fake_inputs=True):  # a GPU that is not there
-        fake = torch.nn.utils.skip_init(torch.nn.Linear, 4, 4, device="cuda")
+        fake = torch.nn.Module()
+        fake.weight, fake.bias = (
+            torch.nn.Parameter(torch.empty(shape, device="cuda")) for shape in ((4, 4), (4,))
+        )
         resumed = Optimizer(fake, how, Schedule(10))
         resumed.restore(optimizer.state())
     moments = resumed.optimizers[0].state.values()
