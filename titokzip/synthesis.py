@@ -61,7 +61,13 @@ def generator_of(tokenizer: zoo.Manifest) -> zoo.Manifest:
 
 
 def fits(generator: zoo.Manifest, tokenizer: zoo.Manifest) -> bool:
-    """Tell whether a generator makes tokens of a tokenizer."""
+    """Tell whether a generator makes tokens of a tokenizer.
+
+    Raises:
+        ModelError: it is no generator.
+    """
+    if generator.kind not in GENERATOR_FAMILIES:
+        raise ModelError(f"{generator.name}: a tokenizer, not a generator of tokens")
     target = zoo.release_of(generator).config.target  # type: ignore[union-attr]
     if target.fingerprint:
         return bool(target.fingerprint == tokenizer.fingerprint.hex())
@@ -150,6 +156,8 @@ class Synthesizer:
         length = request.tokens or self.config.length
         if length > self.config.length:
             raise ValueError(f"this generator makes {self.config.length} tokens, not {length}")
+        if length < self.config.length and not self.codec.model.tokenizer.prefix_decodable:
+            raise ValueError(f"this tokenizer needs all of its {self.config.length} tokens")
         return autoregressive.sample(self.generator, labels, how, noise, known, length)
 
     def _written(self, row: Any) -> tuple[bytes, Image.Image]:

@@ -151,12 +151,16 @@ class _Whole:
     ) -> None:
         self.close()
         if error is None:
+            self.describe()
             self.temporary.replace(self.out)
         else:
             self.temporary.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Finish the file."""
+
+    def describe(self) -> None:
+        """Write what belongs beside the file, now that it is whole."""
 
 
 class _Parquet(_Whole):
@@ -214,6 +218,8 @@ class _Npy(_Whole):
         self.file.seek(0)
         self.file.write(_MAGIC + length.to_bytes(4, "little") + text.ljust(length - 1) + b"\n")
         self.file.close()
+
+    def describe(self) -> None:
         beside = self.out.with_name(f"{self.out.name}.json")
         files.write_atomically(beside, self.facts.to_json().encode() + b"\n")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from titokzip.errors import ModelError
 from titokzip.zoo import embedded, released
 from titokzip.zoo.catalog import RELEASES, of_fingerprint, refuse_continuous
+from titokzip.zoo.generators import GENERATORS
 from titokzip.zoo.manifest import Manifest
 
 DEFAULT = "xs"
@@ -63,7 +64,7 @@ def find(name: str) -> Manifest:
     for candidate in known:
         if candidate.name == name:
             return candidate
-    if name in RELEASES:
+    if name in RELEASES or name in GENERATORS:
         raise ModelError(f"{name} is not here; `titokzip models pull {name}` fetches it")
     refuse_continuous(name)
     names = ", ".join(candidate.name for candidate in known) or "none"

@@ -62,7 +62,7 @@ def read(path: Path) -> StoredTokens:
             rows = np.load(path, mmap_mode="r", allow_pickle=False)
             tokens, labels = rows["tokens"], rows["class"]
             facts = _facts(path.with_name(path.name + ".json").read_bytes())
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, EOFError, ValueError, LookupError, TypeError) as error:
         raise FormatError(f"{path}: not a file of stored tokens ({error})") from error
     stored = StoredTokens(facts, tokens, labels)
     if tokens.shape != (len(labels), facts.length) or not len(labels):
