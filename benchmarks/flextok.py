@@ -2,15 +2,15 @@
 
     git clone https://github.com/apple/ml-flextok CHECKOUT     # 87d00cc was compared
     pip install 'torch>=2.6,<2.14' hydra-core einops diffusers mup huggingface_hub safetensors
-    python benchmarks/flextok.py CHECKOUT --photos DIR [--depths 12 12] [--count 64] [--sampled 2]
-    python benchmarks/flextok.py CHECKOUT --tiny     # what tests/models/test_flextok.py records
+    python benchmarks/flextok.py CHECKOUT --images DIR [--depths 12 12] [--count 64] [--sampled 2]
+    python benchmarks/flextok.py CHECKOUT --tiny     # what tests/tokenizers/test_flextok.py records
 
-There are no released weights here, so both sides share weights at random, under the official names.
+Both sides share random weights under the official names, because the released ones are not at hand.
 The official code runs with `sample_posterior=False` (else its tokens are random) and without
-flex_attention (else it needs a compiler); both are options of its own. It prints a line of JSON per
-comparison: tokens that differ, the largest difference of velocities, of sampled cells and of
-pixels, and the processor's seconds that the official code and ours took. On one core, d12-d12 takes
-20 minutes. In memory it takes the weights once, and 1 GB: 11.2 GB for d18-d28.
+flex_attention (else it needs a compiler); both are options of its own. The script prints a line of
+JSON per comparison: tokens that differ, the largest difference of velocities, of sampled latents
+and of pixels, and the processor seconds of the official code and of ours. On one core, d12-d12
+takes 20 minutes. Memory holds the weights once, and 1 GB more: 11.2 GB for d18-d28.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from titokzip.tokenizers.flextok.config import FlexTokConfig  # noqa: E402
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkout", type=Path)
-    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--images", type=Path)
     parser.add_argument("--depths", type=int, nargs=2, default=[12, 12])
     parser.add_argument("--count", type=int, default=64)
     parser.add_argument("--sampled", type=int, default=2)
@@ -48,8 +48,8 @@ def main() -> None:
     parser.add_argument("--bfloat16", action="store_true", help="our decoder in bfloat16")
     parser.add_argument("--tiny", action="store_true")
     args = parser.parse_args()
-    if not args.tiny and args.photos is None:
-        parser.error("--photos is needed, a folder with as many as --count")
+    if not args.tiny and args.images is None:
+        parser.error("--images is needed, a folder of at least --count")
     sys.path.insert(0, str(args.checkout))
     with torch.inference_mode():
         for record in [recorded()] if args.tiny else compared(args):
@@ -59,15 +59,15 @@ def main() -> None:
 def recorded() -> dict:
     theirs = official(flextoks.TINY)
     theirs.load_state_dict(flextoks.weights(), strict=True)
-    pixels, noise = flextoks.pictures(4), flextoks.noise(2)
+    pixels, noise = flextoks.images(4), flextoks.noise(2)
     tokens = torch.cat(theirs.tokenize(2 * pixels - 1))
-    told = encoded(theirs, tokens[:2, :5])
-    cells = sampled(theirs, told, noise, 3)
-    painted = theirs.vae.vae.decode(cells / theirs.vae.scaling_factor).sample / 2 + 0.5
+    condition = encoded(theirs, tokens[:2, :5])
+    latents = sampled(theirs, condition, noise, 3)
+    pixels = theirs.vae.vae.decode(latents / theirs.vae.scaling_factor).sample / 2 + 0.5
     return {
         "tokens": tokens.tolist(),
-        "cells": [round(v, 5) for v in cells[1, :, 3, ::3].flatten().tolist()],
-        "pixels": [round(v, 5) for v in painted[1, :, 34, 7::31].flatten().tolist()],
+        "latents": [round(v, 5) for v in latents[1, :, 3, ::3].flatten().tolist()],
+        "pixels": [round(v, 5) for v in pixels[1, :, 34, 7::31].flatten().tolist()],
     }
 
 
@@ -83,40 +83,43 @@ def compared(args: argparse.Namespace) -> Iterator[dict]:
         ours.set_decoder_dtype(torch.bfloat16)
     yield {"config": asdict(config), "weights": sum(p.numel() for p in ours.parameters())}
     yield from tokenized(args, theirs, ours)
-    yield from painted(args, theirs, ours)
+    yield from decoded(args, theirs, ours)
 
 
 def tokenized(
     args: argparse.Namespace, theirs: torch.nn.Module, ours: torch.nn.Module
 ) -> Iterator[dict]:
     wrong, values = 0, set()
-    for number, pixels in enumerate(photos(args.photos, args.count), start=1):
+    for number, pixels in enumerate(images(args.images, args.count), start=1):
         (expected, *_), official_seconds = timed(theirs.tokenize, 2 * pixels - 1)
         got, own_seconds = timed(ours.encode, pixels)
         differ = int((got != expected).sum())
         wrong += differ
         values |= set(got.flatten().tolist())
         seconds = [round(official_seconds, 2), round(own_seconds, 2)]
-        yield {"photo": number, "tokens that differ": differ, "seconds": seconds}
-    yield {"photos": args.count, "tokens that differ": wrong, "different tokens": len(values)}
+        yield {"image": number, "tokens that differ": differ, "seconds": seconds}
+    yield {"images": args.count, "tokens that differ": wrong, "different tokens": len(values)}
 
 
-def painted(
+def decoded(
     args: argparse.Namespace, theirs: torch.nn.Module, ours: torch.nn.Module
 ) -> Iterator[dict]:
-    side = ours.config.cells
+    side = ours.config.side
     shape = (1, ours.config.autoencoder.channels, side, side)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(2))
-    tokens = ours.encode(next(photos(args.photos, 1)))
-    time_, null = torch.tensor([0.35]), ours.decoder.unknown(1)
-    moment = ours.decoder.moments(time_, ours.config.max_timestep)[0]
+    tokens = ours.encode(next(images(args.images, 1)))
+    time_, unconditional = torch.tensor([0.35]), ours.decoder.unconditional(1)
+    modulation = ours.decoder.modulations(time_, ours.config.max_timestep)[0]
     now = {"vae_latents_noised": [noise], "timesteps": time_}
     for kept in (256, 32, 1, 100)[: args.sampled]:
-        told = encoded(theirs, tokens[:, :kept])
-        known = ours.decoder.known(ours.quantizer.lookup(tokens[:, :kept]))
-        for name, registers, extra in (("told", known, {}), ("untold", null, {DROP: [True]})):
-            expected, official_seconds = timed(theirs.decoder, copied(told) | now | extra)
-            got, own_seconds = timed(ours.decoder, noise, registers, moment)
+        condition = encoded(theirs, tokens[:, :kept])
+        conditional = ours.decoder.conditional(ours.quantizer.look_up(tokens[:, :kept]))
+        for name, registers, extra in (
+            ("conditional", conditional, {}),
+            ("unconditional", unconditional, {DROP: [True]}),
+        ):
+            expected, official_seconds = timed(theirs.decoder, copied(condition) | now | extra)
+            got, own_seconds = timed(ours.decoder, noise, registers, modulation)
             yield difference(
                 f"velocity, {name}, {kept} tokens",
                 got,
@@ -125,18 +128,18 @@ def painted(
                 own_seconds,
             )
         ours.steps = args.steps
-        expected, official_seconds = timed(sampled, theirs, told, noise, args.steps)
-        cells, own_seconds = timed(ours.sample, tokens[:, :kept], noise)
+        expected, official_seconds = timed(sampled, theirs, condition, noise, args.steps)
+        latents, own_seconds = timed(ours.sample, tokens[:, :kept], noise)
         yield difference(
-            f"cells, {kept} tokens, {args.steps} steps",
-            cells,
+            f"latents, {kept} tokens, {args.steps} steps",
+            latents,
             expected,
             official_seconds,
             own_seconds,
         )
-        scaled = cells / theirs.vae.scaling_factor
+        scaled = latents / theirs.vae.scaling_factor
         expected, official_seconds = timed(theirs.vae.vae.decode, scaled)
-        pixels, own_seconds = timed(ours.paint, cells)
+        pixels, own_seconds = timed(ours.decode_pixels, latents)
         yield difference(
             f"pixels, {kept} tokens",
             pixels,
@@ -147,7 +150,7 @@ def painted(
 
 
 def timed(run: Callable, *args: object) -> tuple:
-    """Run it, and count the processor's seconds: others may use the machine meanwhile."""
+    """Run it and count processor seconds: others may use the machine meanwhile."""
     start = time.process_time()
     return run(*args), time.process_time() - start
 
@@ -163,9 +166,9 @@ def difference(
     }
 
 
-def photos(folder: Path, count: int) -> Iterator[torch.Tensor]:
+def images(folder: Path, count: int) -> Iterator[torch.Tensor]:
     files = sorted(f for f in folder.rglob("*") if f.suffix in (".png", ".webp", ".jpg", ".JPEG"))
-    assert len(files) >= count, f"{folder} has {len(files)} photos"
+    assert len(files) >= count, f"{folder} has {len(files)} images"
     for file in files[:count]:
         image = Image.open(file).convert("RGB")
         side = min(image.size)
@@ -189,7 +192,7 @@ def weight(name: str, tensor: torch.Tensor, random: torch.Generator) -> torch.Te
 
 
 def copied(entries: dict) -> dict:
-    """The official modules overwrite what they are given."""
+    """Copy entries: the official modules overwrite them."""
     return {
         k: [v.clone() if isinstance(v, torch.Tensor) else v for v in vs]
         for k, vs in entries.items()
@@ -200,8 +203,10 @@ def encoded(theirs: torch.nn.Module, tokens: torch.Tensor) -> dict:
     return theirs._prepare_data_dict_for_detokenization(list(tokens.long().split(1)))
 
 
-def sampled(theirs: torch.nn.Module, told: dict, noise: torch.Tensor, steps: int) -> torch.Tensor:
-    entries = {**copied(told), "noise": list(noise.split(1))}
+def sampled(
+    theirs: torch.nn.Module, condition: dict, noise: torch.Tensor, steps: int
+) -> torch.Tensor:
+    entries = {**copied(condition), "noise": list(noise.split(1))}
     side = noise.shape[-1]
     done = theirs.pipeline(
         entries,

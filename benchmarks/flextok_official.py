@@ -1,7 +1,7 @@
-"""The official FlexTok at any size, put together from its modules as the released models are.
+"""The official FlexTok at any size, assembled from its modules as the released models are.
 
-What is in config.json on the hub is not in its repository; the names and sizes here are those that
-the released weights' names and others' copies of the configuration tell.
+Its repository lacks the config.json of the hub. The names and sizes here follow from the names of
+the released tensors and from other people's copies of that file.
 """
 
 import sys
@@ -12,8 +12,8 @@ import torch
 
 from titokzip.tokenizers.flextok.config import FlexTokConfig
 
-KEEP = "eval_keep_k"  # its entry for how many tokens there are
-DROP = "eval_dropout_mask"  # and for whether to know nothing
+KEEP = "eval_keep_k"  # its entry for the number of tokens kept
+DROP = "eval_dropout_mask"  # and for dropping the condition
 
 
 def official(config: FlexTokConfig) -> torch.nn.Module:
@@ -47,7 +47,7 @@ def official(config: FlexTokConfig) -> torch.nn.Module:
     from flextok.vae_wrapper import VAE_BASE_CFG, StableDiffusionVAE
 
     vae = config.autoencoder
-    grid, patches = config.cells // config.patch, [config.patch, config.patch]
+    grid, patches = config.side // config.patch, [config.patch, config.patch]
     e, d, n = config.encoder.width, config.decoder.width, len(config.levels)
 
     def packer(side: str, **options):

@@ -1,13 +1,13 @@
-"""Measure how a large released model loads: seconds, and memory at the most.
+"""Measure how a large released model loads: seconds, and peak memory.
 
-Weights of the right shapes are made at random, in the official layout, and read once, so that they
-are in the disk cache; then each of several new processes loads them. The seconds are those of
-`zoo.load`, the memory that of the whole process, torch included, after every weight was read. It
-is asked of Linux.
+Random weights of the right shapes are written in the official layout and read once, so that they
+are in the disk cache. Then each of several new processes loads them. The seconds are those of
+`zoo.load`, the memory that of the whole process, torch included, after every weight was read. Linux
+reports it.
 
     python benchmarks/load.py [RELEASE] [--folder DIR] > benchmarks/results/load-titok-l32.json
 
-For titok-l32, the default, the weights are 2.6 GB, and deleted again.
+For titok-l32, the default, the weights take 2.6 GB until they are deleted again.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from titokzip import zoo
 from titokzip.bench import report
 from titokzip.tokenizers.titok.checkpoint import released_name
 from titokzip.tokenizers.titok.network import TiTok
+from titokzip.zoo import released
 
 _LOAD = """
 import re, sys, time
@@ -36,7 +37,7 @@ begun, worked = time.perf_counter(), time.process_time()
 model = zoo.load(manifest)
 loaded, worked = time.perf_counter(), time.process_time() - worked
 for tensor in model.tokenizer.state_dict().values():
-    tensor.sum()  # the file is mapped: whatever is not read yet is read now
+    tensor.sum()  # the file is mapped: what is not read yet is read now
 read = time.perf_counter()
 peak = 1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 print(loaded - begun, worked, read - begun, peak)
@@ -44,7 +45,7 @@ print(loaded - begun, worked, read - begun, peak)
 
 
 def make(name: str, folder: Path) -> None:
-    """Write weights of a release at random, a tensor at a time."""
+    """Write random weights of a release, a tensor at a time."""
     with torch.device("meta"):
         shapes = TiTok(zoo.RELEASES[name].config).state_dict()
     save_file(
@@ -56,13 +57,13 @@ def make(name: str, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("release", nargs="?", default="titok-l32")
-    parser.add_argument("--folder", type=Path, help="where the weights are made, and deleted again")
+    parser.add_argument("--folder", type=Path, help="where the weights are written and deleted")
     parser.add_argument("--runs", type=int, default=3)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
         make(args.release, folder)
-        manifest = zoo.installed.install(
+        manifest = released.install(
             folder / "model.model.json",
             zoo.RELEASES[args.release],
             folder / "model.safetensors",

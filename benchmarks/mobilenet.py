@@ -1,17 +1,20 @@
-"""Make TorchScript files of a small MobileNetV2, for machines that have no Inception or AlexNet.
+"""Make TorchScript files of a small MobileNetV2 and of a face descriptor, for `titokzip bench`.
 
-    python benchmarks/mobilenet.py TEACHERS_FOLDER OUT_FOLDER
+    python benchmarks/mobilenet.py NETWORKS OUT
 
-mobilenetv2.pt is for `titokzip bench --features`: 1,280 pooled features of pictures resized to 224.
-mobilenetv2-maps.pt is for `--perceptual`: squared gaps between unit feature vectors, averaged over
-places and summed over six layers, as LPIPS does but with no weights learned from people.
-Neither is FID or LPIPS, and both are named so in results.
+NETWORKS is a folder with `teachers.py` and `networks.py`, the loaders of the weights beside them.
+mobilenetv2.pt is for `--features`: 1,280 pooled features of images resized to 224.
+mobilenetv2-maps.pt is for `--perceptual`: squared differences of unit feature vectors, averaged
+over places and summed over six layers, as LPIPS does but without weights learned from people.
+Neither is FID or LPIPS, and both are named so in results. face.pt is for `--face-network`: dlib's
+descriptor of faces of 150 x 150 pixels, 128 numbers.
 """
 
 import importlib.util
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +33,7 @@ class Pooled(nn.Module):
         return self.network(resized / 127.5 - 1)[0]
 
 
-class Gap(nn.Module):
+class MapDistance(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
@@ -43,17 +46,26 @@ class Gap(nn.Module):
         return total
 
 
-def main() -> None:
-    teachers, out = Path(sys.argv[1]), Path(sys.argv[2])
-    spec = importlib.util.spec_from_file_location("teachers", teachers / "teachers.py")
+def loaders(folder: Path, name: str) -> Any:
+    """Import the loaders of a folder."""
+    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    network = module.MobileNetV2().eval()
+    return module
+
+
+def main() -> None:
+    networks, out = Path(sys.argv[1]), Path(sys.argv[2])
+    mobilenet = loaders(networks, "teachers").MobileNetV2().eval()
+    face = loaders(networks, "networks").FaceDescriptor().eval()
     out.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")
     one, other = torch.rand(2, 1, 3, 160, 192)
-    torch.jit.trace(Pooled(network), (one * 255).byte()).save(str(out / "mobilenetv2.pt"))
-    torch.jit.trace(Gap(network), (one, other)).save(str(out / "mobilenetv2-maps.pt"))
+    faces = torch.rand(1, 3, 150, 150) * 255
+    torch.jit.trace(Pooled(mobilenet), (one * 255).byte()).save(str(out / "mobilenetv2.pt"))
+    maps = torch.jit.trace(MapDistance(mobilenet), (one, other))
+    maps.save(str(out / "mobilenetv2-maps.pt"))
+    torch.jit.trace(face, faces).save(str(out / "face.pt"))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,11 @@
-"""Write the tables between <!-- bench --> and <!-- /bench --> in README.md from committed results.
+"""Write headline, tables and curves of README.md and docs/benchmarks.md from committed results.
 
-python benchmarks/readme_table.py            # refresh
-python benchmarks/readme_table.py --check    # exit 1 if they are not fresh
+    python benchmarks/readme_table.py            # refresh
+    python benchmarks/readme_table.py --check    # exit 1 if they are not fresh
+
+README gets our codec beside the strongest baseline at each size, wins and losses alike; the page of
+benchmarks gets every codec. What is between `<!-- headline -->`, `<!-- bench -->` or
+`<!-- results -->` and its closing mark is replaced.
 """
 
 import argparse
@@ -9,86 +13,173 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
+from titokzip.bench import curves
+from titokzip.bench.table import compared, name
+
 ROOT = Path(__file__).parent.parent
-RESULTS = ("kodak", "imagenet", "samples")
-OURS, SHOWN = "titokzip", ("webp", "avif", "jxl", "thumbnail")
-DISTANCES = ("lpips", "dists", "pd-", "rfid", "fd-", "patch-")
-BLOCK = re.compile(r"(<!-- bench -->\n).*?(<!-- /bench -->)", re.DOTALL)
+RESULTS = ("kodak", "imagenet", "cq100", "graphics", "samples")
+LEADING = ("psnr", "lpips")
+DIGITS = {"psnr": 2, "ms_ssim": 3, "lpips": 3, "dists": 3, "lpips-vgg": 3, "st-lpips": 3}
+NAMES = {
+    "vvc": "VVC", "av1": "AV1", "hevc": "HEVC", "avif": "AVIF", "jxl": "JPEG XL", "webp": "WebP",
+    "jpeg2000": "JPEG 2000", "jpeg": "JPEG", "heic": "HEIC",
+}  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    parser.add_argument("--root", type=Path, default=ROOT, help="folder with README.md and docs/")
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
     args = parser.parse_args()
-    text = args.readme.read_text()
-    if not BLOCK.search(text):
-        sys.exit(f"{args.readme}: no <!-- bench --> and <!-- /bench --> in it")
-    made = tables(args.results)
-    fresh = BLOCK.sub(lambda match: match[1] + made + match[2], text)
-    if args.check and fresh != text:
-        sys.exit(f"{args.readme}: not fresh; run python benchmarks/readme_table.py")
-    args.readme.write_text(fresh)
+    results = read(args.results)
+    stale = [path for path, text in made(args.root, results) if path.read_text("utf-8") != text]
+    if args.check and stale:
+        sys.exit(f"{stale[0]}: not fresh; run python benchmarks/readme_table.py")
+    for path, text in made(args.root, results):
+        path.write_text(text, "utf-8")
 
 
-def tables(folder: Path) -> str:
+def read(folder: Path) -> list[dict]:
+    """Read the results that are there; those of an older schema are passed over."""
     paths = [folder / f"{name}.json" for name in RESULTS]
-    found = [json.loads(path.read_text()) for path in paths if path.exists()]
-    return "\n".join(table(result) for result in found)
+    found = [json.loads(path.read_text("utf-8")) for path in paths if path.exists()]
+    return [result for result in found if result["schema"] >= 3]
 
 
-def table(result: dict) -> str:
-    """A row a point: PSNR in dB and MS-SSIM of each codec at the same bytes; distances below."""
-    data, rows = result["dataset"], result["summary"]
-    models = result.get("models") or {OURS: result["model"]}  # schema 1 had a single one
-    codecs = [*models, *(name for name in SHOWN if any(row["codec"] == name for row in rows))]
-    several = len(models) > 1
-    which = ", ".join(
-        f"{model['name']} {model['digest'][:8]}" if several else model["digest"][:8]
-        for model in models.values()
-    )
-    lines = [
-        f"{data['name']}, {data['photos']} photos, {data['protocol']}"
-        f" (model{'s' * several} {which}, {result['environment']['date']}):",
-        "",
-        f"| bytes | bpp | {' | '.join(codecs)} |",
-        f"|---|---|{'---|' * len(codecs)}",
-    ]
-    sections = {"": fidelity}
-    for key in dict.fromkeys(key for row in rows for key in row if key.startswith(DISTANCES)):
-        label = key.replace("pd-", "distance by ").replace("fd-", "Frechet distance by ")
-        sections[label] = partial(plain, key)
-    for label, shown in sections.items():
-        if label:
-            lines.append(f"| **{label}** |{' |' * (len(codecs) + 1)}")
-        for point in dict.fromkeys(row["point"] for row in rows):
-            own = {row["codec"]: row for row in rows if row["point"] == point}
-            first = own[codecs[0]]
-            if first["fit"]:
-                cells = [f"{first['bytes']:,.0f}", f"{first['bpp']:.4f}"]
-                cells += [cell(own[name], shown) for name in codecs]
-                lines.append(f"| {' | '.join(cells)} |")
+def made(root: Path, results: list[dict]) -> list[tuple[Path, str]]:
+    """Make every file anew that has a place for something."""
+    blocks: dict[str, Callable[[], str]] = {
+        "headline": lambda: headline(results[0]),
+        "bench": lambda: "\n".join(beside_strongest(result) for result in results),
+        "results": lambda: "\n".join(every_codec(result) for result in results),
+    }
+    files = []
+    for path in (root / "README.md", root / "docs" / "benchmarks.md"):
+        if not path.exists():
+            continue
+        text = path.read_text("utf-8")
+        for mark, block in blocks.items():
+            place = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", re.DOTALL)
+            if place.search(text) and results:
+                fresh = block()
+                text = place.sub(lambda match, fresh=fresh: match[1] + fresh + match[2], text)
+        files.append((path, text))
+    for result in results:
+        path = root / "docs" / f"curves-{result['dataset']['name']}.svg"
+        if path.exists():
+            files.append((path, curves.document(result, LEADING)))
+    if not any("<!-- bench -->" in text for _, text in files):
+        sys.exit(f"{root}: no <!-- bench --> and <!-- /bench --> in README.md")
+    return files
+
+
+def headline(result: dict) -> str:
+    """One sentence of the middle point: ours, the strongest baselines, and who is ahead."""
+    points = list(dict.fromkeys(row["point"] for row in result["summary"]))
+    point = points[len(points) // 2]
+    own = next(row for row in rows_at(result, point) if row["codec"] in result["models"])
+    parts = []
+    for one in result["strongest"]:
+        if one["point"] == point and one["measure"] in LEADING and own["codec"] in one["lead"]:
+            key, lead = one["measure"], one["lead"][own["codec"]]
+            word = "ahead" if lead >= 0 else "behind"
+            best = f"{label(one['baseline'])} has {number(key, one['value'])}"
+            unit = " dB" if key == "psnr" else ""
+            parts.append(
+                f"{name(key)} {number(key, own[key])} where {best}"
+                f" ({number(key, abs(lead))}{unit} {word})"
+            )
+    data = result["dataset"]
+    start = f"{data['name'].capitalize()}'s {data['images']} images in {own['bytes']:,.0f} bytes"
+    return f"**{start} ({own['bpp']:.3f} bits a pixel): {'; '.join(parts)}.**\n"
+
+
+def beside_strongest(result: dict) -> str:
+    """A row a point: each of our models with its lead, and the strongest baseline."""
+    models = list(result["models"])
+    lines = [heading(result), "", f"| bytes | bpp | {' | '.join(models)} | strongest baseline |"]
+    lines.append(f"|---|---|{'---|' * (len(models) + 1)}")
+    for key in LEADING:
+        chosen = [one for one in result["strongest"] if one["measure"] == key]
+        if not chosen:
+            continue
+        lines.append(f"| **{name(key)}** |{' |' * (len(models) + 2)}")
+        for one in chosen:
+            by = {row["codec"]: row for row in rows_at(result, one["point"])}
+            first = by[models[0]]
+            cells = [f"{first['bytes']:,.0f}", f"{first['bpp']:.4f}"]
+            cells += [led(by[model], key, one) for model in models]
+            cells.append(f"{label(one['baseline'])} {number(key, one['value'])}")
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", bd_rates(result)]) + "\n"
+
+
+def led(row: dict, key: str, strongest: dict) -> str:
+    """A measure of ours, with its lead over the strongest baseline."""
+    lead = strongest["lead"].get(row["codec"])
+    if lead is None:
+        return cell(row, key)
+    return f"{number(key, row[key])} ({'+' if lead >= 0 else '−'}{number(key, abs(lead))})"
+
+
+def bd_rates(result: dict) -> str:
+    """Bits that our models need more or fewer than the strongest baseline, or why nobody knows."""
+    rates, parts = result["bd_rate"], []
+    for model in result["models"]:
+        for key in LEADING:
+            value = rates["percent"].get(model, {}).get(key)
+            if value is not None:
+                parts.append(f"{model} {value:+.0f} % by {name(key)}".replace("-", "−"))
+            elif why := rates["refused"].get(model, {}).get(key):
+                parts.append(f"{model} none by {name(key)} ({why})")
+    return f"BD-rate against {label(rates['anchor'])}: {', '.join(parts) or 'none'}."
+
+
+def every_codec(result: dict) -> str:
+    """A section a measure, a row a point, a column a codec."""
+    codecs = list(dict.fromkeys(row["codec"] for row in result["summary"]))
+    lines = [heading(result), "", f"| bytes | {' | '.join(map(label, codecs))} |"]
+    lines.append(f"|---|{'---|' * len(codecs)}")
+    for key in curves.measures(result):
+        lines.append(f"| **{name(key)}** |{' |' * len(codecs)}")
+        for point in dict.fromkeys(row["point"] for row in result["summary"]):
+            by = {row["codec"]: row for row in rows_at(result, point)}
+            first = f"{by[codecs[0]]['bytes']:,.0f}" if by[codecs[0]]["fit"] else point
+            cells = [cell(by[codec], key) for codec in codecs]
+            lines.append(f"| {first} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def cell(row: dict, shown: Callable[[dict], str]) -> str:
-    """What is shown of a codec, with how many photos it could do where not all."""
+def heading(result: dict) -> str:
+    data = result["dataset"]
+    models = ", ".join(f"{m['name']} {m['digest'][:8]}" for m in result["models"].values())
+    where = f"{data['name']}, {data['images']} images, {data['protocol']}"
+    return f"{where} (model {models}, {result['environment']['date']}). {compared(result)}"
+
+
+def rows_at(result: dict, point: str) -> list[dict]:
+    return [row for row in result["summary"] if row["point"] == point]
+
+
+def cell(row: dict, key: str) -> str:
+    """A measure of a codec, with how many images it is of where not all."""
     if not row["fit"]:
         return "cannot"
-    return shown(row) + (f" ({row['fit']}/{row['photos']})" if row["fit"] < row["photos"] else "")
+    if row.get(key) is None:
+        return "–"
+    count = row.get("over", {}).get(key, {}).get("images", row["fit"])
+    return number(key, row[key]) + (f" ({count}/{row['images']})" if count < row["images"] else "")
 
 
-def fidelity(row: dict) -> str:
-    similarity = f" / {row['ms_ssim']:.3f}" if "ms_ssim" in row else ""
-    return f"{row['psnr']:.2f}{similarity}"
+def number(key: str, value: float) -> str:
+    return f"{value:.{DIGITS.get(key, 2)}f}"
 
 
-def plain(key: str, row: dict) -> str:
-    return f"{row[key]:.2f}" if row.get(key) is not None else "–"
+def label(codec: str) -> str:
+    return NAMES.get(codec, codec)
 
 
 if __name__ == "__main__":

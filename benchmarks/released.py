@@ -1,14 +1,14 @@
-"""Compare our TiToks with the official code at full size: same random weights, pictures and run.
+"""Compare our TiToks with the official code at full size: same random weights, images and run.
 
     python benchmarks/released.py --official CHECKOUT titok_s128 [--images DIR --count 64]
 
 CHECKOUT is a clone of github.com/bytedance/1d-tokenizer (942a96f), or for one_d_piece_* of
 github.com/turingmotors/One-D-Piece (473665d). The official code needs einops, omegaconf and
-huggingface_hub beside titokzip; what it imports for training alone is left out.
+huggingface_hub beside titokzip. Stand-ins replace what it imports for training alone.
 
 Random weights are written in the layout of the releases, config.json and model.safetensors, into a
 temporary folder, and both read them there. Batches alternate: official, ours, official, ours.
-TA-TiToks read random text features. Without --images, pictures are random fields of all scales.
+TA-TiToks read random text features. Without --images, images are random fields of all scales.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--official", type=Path, required=True, metavar="CHECKOUT")
     parser.add_argument("--images", type=Path, metavar="DIR")
     parser.add_argument("--count", type=int, default=64)
-    parser.add_argument("--painted", type=int, help="decode only the first so many of them")
+    parser.add_argument("--decoded", type=int, help="decode only the first so many of them")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--kept", type=int, help="decode this many tokens (one_d_piece only)")
     parser.add_argument("--bfloat16", action="store_true", help="our decoder in bfloat16")
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    pictures = photos(args.images, args.count) if args.images else fields(args.count)
+    images = read(args.images, args.count) if args.images else fields(args.count)
     with tempfile.TemporaryDirectory() as folder:
         official = write_weights(args.official.resolve(), args.name, Path(folder))
         state = load_file(Path(folder) / "model.safetensors")
@@ -77,13 +77,13 @@ def main() -> None:
         if args.bfloat16:
             ours.set_decoder_dtype(torch.bfloat16)
         kept = args.kept or wanted.length
-        painted = args.count if args.painted is None else args.painted
+        limit = args.count if args.decoded is None else args.decoded
         clock = time.process_time if args.cpu_time else time.perf_counter
-        result = compare(official.eval(), ours, pictures.split(args.batch), kept, painted, clock)
+        result = compare(official.eval(), ours, images.split(args.batch), kept, limit, clock)
     about = {"model": args.name, "threads": args.threads, "batch": args.batch, "kept": kept}
     about |= {"bfloat16": args.bfloat16, "clock": clock.__name__, "torch": torch.__version__}
     result = about | result
-    print(json.dumps(result) if args.json else told(result))
+    print(json.dumps(result) if args.json else described(result))
 
 
 @torch.inference_mode()
@@ -92,12 +92,12 @@ def compare(
     ours: TiTok,
     batches: tuple[Tensor, ...],
     kept: int,
-    painted: int,
+    limit: int,
     clock: Callable[[], float],
 ) -> dict[str, Any]:
-    """Encode all batches and decode `painted` pictures of them with both, and compare.
+    """Encode all batches and decode the first `limit` images of them with both, and compare.
 
-    Seconds are a picture's, medians over batches.
+    Seconds are per image, medians over batches.
     """
     equal, decoded, difference, deviations = 0, 0, 0.0, []
     seconds: dict[str, list[float]] = {}
@@ -120,7 +120,7 @@ def compare(
     for pixels in batches:
         tokens = timed("encode_official", encode, pixels)
         equal += int((timed("encode_ours", ours.encode, pixels) == tokens).sum())
-        inputs = [tokens[: painted - decoded, :kept]]
+        inputs = [tokens[: limit - decoded, :kept]]
         if not len(inputs[0]):
             continue
         if (guide := ours.config.text) is not None:
@@ -134,7 +134,7 @@ def compare(
     return {
         "tokens": sum(map(len, batches)) * ours.length,
         "tokens_equal": equal,
-        "painted": decoded,
+        "decoded": decoded,
         "pixel_difference": difference,
         "pixel_deviation": round(statistics.mean(deviations), 4),
         "seconds": medians,
@@ -191,8 +191,8 @@ def weight(name: str, shape: torch.Size) -> Tensor:
     return uniform * (2 if "in_proj" in name else 1) * math.sqrt(3 / math.prod(shape[1:]))
 
 
-def photos(folder: Path, count: int) -> Tensor:
-    """Read pictures as TiTok is evaluated: shorter side 256, centre crop; [N, 3, 256, 256]."""
+def read(folder: Path, count: int) -> Tensor:
+    """Read images as TiTok is evaluated: shorter side 256, centre crop; [N, 3, 256, 256]."""
     files = [f for f in sorted(folder.iterdir()) if f.suffix in (".png", ".webp", ".jpg", ".JPEG")]
     tiles = []
     for file in files[:count]:
@@ -203,7 +203,7 @@ def photos(folder: Path, count: int) -> Tensor:
 
 
 def fields(count: int) -> Tensor:
-    """Draw pictures [count, 3, 256, 256] from smooth to noise."""
+    """Draw images [count, 3, 256, 256] from smooth to noise."""
     seed = torch.Generator().manual_seed(0)
     tiles = []
     for i in range(count):
@@ -212,14 +212,14 @@ def fields(count: int) -> Tensor:
     return torch.cat(tiles).clamp(0, 1)
 
 
-def told(result: dict[str, Any]) -> str:
-    """Say a result in words."""
+def described(result: dict[str, Any]) -> str:
+    """Describe a result in words."""
     s = result["seconds"]
     return (
         f"{result['model']}: {result['tokens_equal']} of {result['tokens']} tokens equal\n"
-        f"pixels of {result['painted']} pictures differ by {result['pixel_difference']:.1e} at"
+        f"pixels of {result['decoded']} images differ by {result['pixel_difference']:.1e} at"
         f" most, where their standard deviation is {result['pixel_deviation']}\n"
-        f"seconds a picture, official and ours, {result['threads']} threads, batches of"
+        f"seconds per image, official and ours, {result['threads']} threads, batches of"
         f" {result['batch']}: encode {s['encode_official']:.3f} and {s['encode_ours']:.3f}"
         f" ({result['encode_speedup']}x), decode {s['decode_official']:.3f} and"
         f" {s['decode_ours']:.3f} ({result['decode_speedup']}x)"

@@ -7,8 +7,7 @@ import pytest
 import torch
 from releases import official_folder, register
 
-from titokzip import zoo
-from titokzip.codec import Codec
+from titokzip import loading, zoo
 
 
 def pytest_addoption(parser):
@@ -32,7 +31,7 @@ def pytest_configure():
 @pytest.fixture(scope="session")
 def embedded():
     """The model that ships with the package, on the CPU."""
-    return Codec.load(device="cpu")
+    return loading.load(device="cpu")
 
 
 @pytest.fixture

@@ -55,13 +55,13 @@ def weight(name, shape):
     return torch.from_numpy(uniform)
 
 
-def pictures(count, size=TINY.size):
+def images(count, size=TINY.size):
     n, c, y, x = np.ogrid[1 : count + 1, :3, :size, :size]
     texture = (n * x * 3 + y * (5 + 2 * c) + ((x * y * n) >> 3) + 40 * c) % 256
     return torch.from_numpy((texture / 255).astype(np.float32))
 
 
 def noise(count, config=TINY):
-    shape = (count, config.autoencoder.channels, config.cells, config.cells)
+    shape = (count, config.autoencoder.channels, config.side, config.side)
     wave = torch.arange(math.prod(shape), dtype=torch.float64).pow(1.5).sin()
     return (math.sqrt(2) * wave).float().view(shape)

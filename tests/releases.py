@@ -85,13 +85,13 @@ def own():
     ]
 
 
-def refused(path, told, **how):
+def refused(path, message, **how):
     """Expect one line, and no manifest."""
     before = own()
     with pytest.raises(ModelError) as caught:
         zoo.add(path, **how)
     assert "\n" not in str(caught.value)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert own() == before
 
 

@@ -21,11 +21,12 @@ def run(*arguments, stdin=None, code=0, env=None):
 
 def spawn(*arguments, **how):
     """Start titokzip as a process of its own, with all its streams in our hands."""
-    command = [sys.executable, "-c", "from titokzip.cli import main; main()"]
-    command += [str(part) for part in arguments]
+    command = [sys.executable, "-m", "titokzip", *map(str, arguments)]
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, **streams | how, env=environment)
+    return subprocess.Popen(
+        [os.fsencode(part) for part in command], **streams | how, env=environment
+    )
 
 
 def files(folder):

@@ -4,6 +4,7 @@ import io
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def path(tmp_path_factory):
     return path
 
 
-def test_opened_like_any_picture(path):
+def test_opened_like_any_image(path):
     with Image.open(path) as image:
         assert (image.format, image.size, image.mode) == ("TTK", (120, 90), "RGB")
         assert Image.MIME[image.format] == "image/x-ttk"
@@ -86,7 +87,7 @@ def test_a_stream_of_the_caller_stays_open(path):
     ],
     ids=["copy", "convert", "crop", "resize", "pickle", "getchannel", "thumbnail"],
 )
-def test_used_like_any_picture(path, use):
+def test_used_like_any_image(path, use):
     with Image.open(path) as image:
         used = use(image)
         assert used.size == ((60, 45) if used is image else (120, 90))
@@ -95,7 +96,7 @@ def test_used_like_any_picture(path, use):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "P", "1", "CMYK"])
-def test_pictures_of_all_modes_are_saved(mode, tmp_path):
+def test_images_of_all_modes_are_saved(mode, tmp_path):
     photo(50, 40).convert(mode).save(tmp_path / "a.ttk")
     with Image.open(tmp_path / "a.ttk") as image:
         assert (image.size, image.mode) == ((50, 40), "L" if mode in ("L", "1") else "RGB")
@@ -130,15 +131,68 @@ def test_what_cannot_be_saved_leaves_no_file(tmp_path):
     assert (tmp_path / "a.ttk").stat().st_size < 200
 
 
-@pytest.mark.parametrize("kept", [3, 5, 12, 30, -1])
-def test_cut_files_are_not_identified(path, kept):
+@pytest.fixture(scope="module")
+def layered():
+    """A file of three layers."""
+    return titokzip.compress(photo(300, 200), tile=100)
+
+
+@pytest.fixture
+def truncated_is_loaded(monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+
+
+def test_a_cut_file_is_opened_and_says_what_is_intact(layered):
+    image = Image.open(io.BytesIO(layered[:-5]))
+    assert (image.format, image.size, image.mode) == ("TTK", (300, 200), "RGB")
+    for _ in range(2):
+        with pytest.raises(OSError, match=r"2 of 3 layers are intact; ImageFile\.LOAD_TRUNCATED"):
+            image.load()
+
+
+@pytest.mark.usefixtures("truncated_is_loaded")
+def test_a_cut_file_is_loaded_on_request(layered):
+    image = Image.open(io.BytesIO(layered[:-5]))
+    softer = titokzip.decompress(layered[:-5], partial=True)
+    assert np.array_equal(np.asarray(image), np.asarray(softer))
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_file_cut_in_its_first_layer_is_opened_and_not_loaded(layered, monkeypatch, allowed):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", allowed)
+    image = Image.open(io.BytesIO(layered[:20]))
+    assert image.size == (300, 200)
+    with pytest.raises(OSError, match="damaged or cut short"):
+        image.load()
+
+
+@pytest.mark.parametrize("kept", [1, 3, 5])
+def test_a_header_that_is_cut_is_not_identified(path, kept):
     with pytest.raises(UnidentifiedImageError):
         Image.open(io.BytesIO(path.read_bytes()[:kept]))
 
 
+def test_pillows_limit_on_pixels_is_the_only_one(path, monkeypatch):
+    contents = container.unpack(path.read_bytes())
+    large = replace(contents.header, width=9000, height=9000, layers=1)
+    data = container.pack(large, [b"".join(contents.payloads)])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    asked = []
+
+    def decompress(data, **how):
+        asked.append(how["max_pixels"])
+        return Image.new("L", (9, 9))
+
+    monkeypatch.setattr("titokzip.codec.decompress", decompress)
+    image = Image.open(io.BytesIO(data))
+    assert image.size == (9000, 9000)
+    image.load()
+    assert asked[0] >= 9000 * 9000 > container.MAX_PIXELS
+
+
 def test_a_newer_version_is_left_to_other_plugins(path):
     data = bytearray(path.read_bytes())
-    data[2] = 2
+    data[1] += 1
     with pytest.raises(UnidentifiedImageError):
         Image.open(io.BytesIO(data))
 

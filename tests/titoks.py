@@ -15,8 +15,8 @@ from titokzip.tokenizers.titok.network import TiTok
 VQGAN = VQGANConfig(codebook=16, channels=8, widths=(32, 32, 64, 64))
 TWO_STAGE = TiTokConfig(ViTConfig(32, 2, 2), ViTConfig(48, 2, 3), 6, 64, 5, 32, 8, vqgan=VQGAN)
 DIRECT = replace(TWO_STAGE, normalized=False, is_legacy=False, vqgan=None)
-NESTED = replace(TWO_STAGE, prefix_decodable=True)
-GUIDED = replace(DIRECT, text=TextConfig(positions=5, channels=12))
+PREFIX_DECODABLE = replace(TWO_STAGE, prefix_decodable=True)
+TEXT_GUIDED = replace(DIRECT, text=TextConfig(positions=5, channels=12))
 
 
 def weight(name, shape):
@@ -46,7 +46,7 @@ def build(config):
     return from_state_dict(config, weights(config))
 
 
-def pictures(count, size):
+def images(count, size):
     n, c, y, x = np.ogrid[1 : count + 1, :3, :size, :size]
     texture = (n * x * 3 + y * (5 + 2 * c) + ((x * y * n) >> 3) + 40 * c) % 256
     return torch.from_numpy((texture / 255).astype(np.float32))

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from titokzip.codec import Codec
-from titokzip.zoo import Model
+from titokzip.layouts.tiles import Tiled
 
 LEVELS = 63  # K; the middle one stands for no slope
 
@@ -13,7 +13,7 @@ class Toy:
     """Four tokens a tile of 16 pixels: its mean colour, then how bright its right side is."""
 
     size, length, vocabulary = 16, 4, LEVELS
-    prefix_decodable, overlap, halo = True, 4, 0
+    prefix_decodable, halo = True, 0
 
     def __init__(self):
         self.batches = []  # tiles of each call of `encode`
@@ -49,8 +49,6 @@ class Rigid(Toy):
 class Reaching(Toy):
     """Sixteen cells a tile, painted by `halo` convolutions of three by three, in whole numbers."""
 
-    overlap = 0
-
     def __init__(self, halo=1):
         super().__init__()
         self.halo = halo
@@ -71,5 +69,6 @@ class Reaching(Toy):
 
 
 def codec(tokenizer=None, batch=16):
-    """Make a codec of a toy; it has no tables, so its tokens are packed."""
-    return Codec(Model(b"toy!" + bytes(28), tokenizer or Toy()), "cpu", batch)
+    """Make a codec of a toy."""
+    fingerprint = b"toy!" + bytes(28)
+    return Codec("toy", fingerprint, Tiled(fingerprint[:4], tokenizer or Toy(), "cpu", batch))

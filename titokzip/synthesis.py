@@ -24,8 +24,7 @@ from titokzip.generation.config import (
     MaskGITSampling,
 )
 from titokzip.generation.randomness import combine
-from titokzip.images import InputImage
-from titokzip.tiling import Grid
+from titokzip.layouts.tiles import Tiled
 
 BATCH = 16  # images at once
 
@@ -81,10 +80,12 @@ class Synthesizer:
         """Join them.
 
         Raises:
-            ModelError: the generator makes other tokens.
+            ModelError: the generator makes other tokens, or the codec is no tokenizer of tiles.
         """
-        self.codec, self.generator = codec, generator
-        self.config, tokenizer = generator.config, codec.model.tokenizer
+        if not isinstance(codec.layout, Tiled):
+            raise ModelError(f"{codec.name}: no tokenizer of tiles; generators are for those")
+        self.codec, self.layout, self.generator = codec, codec.layout, generator
+        self.config, tokenizer = generator.config, codec.layout.tokenizer
         ours = (self.config.length, self.config.vocabulary)
         if ours != (tokenizer.length, tokenizer.vocabulary):
             raise ModelError(
@@ -112,7 +113,7 @@ class Synthesizer:
             FormatError: it was made by another model, or has more than one tile.
             ValueError: it has fewer tokens.
         """
-        rows = self.codec.read(container.unpack(data))
+        rows = self.codec.tokens(container.unpack(data))
         if len(rows) != 1:
             raise FormatError(f"it has {len(rows)} tiles; generators go on from one")
         if not 0 <= keep <= len(rows[0]):
@@ -142,7 +143,7 @@ class Synthesizer:
     def _sample(
         self, request: Request, seeds: Tensor, how: MaskGITSampling | AutoregressiveSampling
     ) -> Tensor:
-        device = self.codec.device
+        device = self.layout.device
         labels = torch.full((len(seeds),), request.label, device=device)
         noise = maskgit.seeded(seeds.to(device))
         known = None
@@ -156,12 +157,10 @@ class Synthesizer:
         length = request.tokens or self.config.length
         if length > self.config.length:
             raise ValueError(f"this generator makes {self.config.length} tokens, not {length}")
-        if length < self.config.length and not self.codec.model.tokenizer.prefix_decodable:
+        if length < self.config.length and not self.layout.tokenizer.prefix_decodable:
             raise ValueError(f"this tokenizer needs all of its {self.config.length} tokens")
         return autoregressive.sample(self.generator, labels, how, noise, known, length)
 
     def _written(self, row: Any) -> tuple[bytes, Image.Image]:
-        side = self.codec.model.tokenizer.size
-        picture = InputImage(Image.new("RGB", (side, side)), grey=False)
-        data = self.codec.write(picture, Grid(1, 1), row[None])
+        data = self.layout.file_of(row)
         return data, self.codec.decompress(data)

@@ -6,14 +6,14 @@ from photos import photo
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """Keep statistics here and not in the user's cache."""
-    monkeypatch.setenv("TITOKZIP_REFERENCES", str(tmp_path / "cache"))
+    """Keep results here and not in the user's cache."""
+    monkeypatch.setenv("TITOKZIP_BENCH_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture
 def imagenet(tmp_path):
-    """Lay out three photos and a broken one as people have ImageNet's validation set."""
+    """Lay out three images and a broken one as people have ImageNet's validation set."""
     root = tmp_path / "data" / "imagenet" / "val"
     for i in range(3):
         place = root / f"n0144076{i}"

@@ -37,13 +37,13 @@ def test_equal_sets_are_at_zero_and_chunks_do_not_matter():
     assert distance(whole, parts) == pytest.approx(0, abs=1e-6)
 
 
-def test_fewer_pictures_than_features_still_give_a_number():
+def test_fewer_images_than_features_still_give_a_number():
     found = distance(statistics([features(10)]), statistics([features(10, seed=1)]))
     assert np.isfinite(found)
     assert found > 0
 
 
-def test_rows_of_photos_that_did_not_fit_are_left_out():
+def test_rows_of_images_that_did_not_fit_are_left_out():
     rows = features(10)
     holes = rows.copy()
     holes[[2, 5]] = np.nan

@@ -9,11 +9,13 @@ import pytest
 import toys
 from photos import photo
 
-from titokzip.bench import page, report, table
-from titokzip.bench.baselines import rivals
+from titokzip.bench import comparison, curves, page, report, table
+from titokzip.bench.baselines import available
+from titokzip.bench.cache import Cache
 from titokzip.bench.datasets import find
-from titokzip.bench.gallery import advantage, chosen_of, gallery
+from titokzip.bench.gallery import advantage, chosen_of, gallery, opponent
 from titokzip.bench.measure import run
+from titokzip.bench.ours import Ours
 from titokzip.bench.plan import Plan, Point
 
 BROWSER = next(
@@ -25,27 +27,35 @@ BROWSER = next(
 def made(tmp_path_factory):
     """Write the page of a small run; its path and its result."""
     folder, out = tmp_path_factory.mktemp("photos"), tmp_path_factory.mktemp("out")
-    for i in range(3):
+    for i in range(8):
         photo(170, 165, seed=i).save(folder / f"{i} <&>.png")
-    here = rivals()
+    here = available(Cache()).codecs
     points, others = (Point(300, True), Point(500, True)), (here["webp"], here["thumbnail"])
-    ours = {"titokzip toy": toys.codec(), "titokzip rigid": toys.codec(toys.Rigid())}
+    ours = {
+        "titokzip toy": Ours(toys.codec()),
+        "titokzip rigid": Ours(toys.codec(toys.Rigid())),
+    }
     one = Plan(find(str(folder)), points, ours, others)
     rows = list(run(one, out))
     averages = report.summary(rows)
+    model = {"trained_against": []}
     result = {
         "schema": report.SCHEMA,
         "command": "titokzip bench <script>alert(1)</script>",
-        "dataset": {"name": "toys & co", "photos": 3, "protocol": "full resolution"},
-        "models": {name: {"name": name.split()[1]} for name in ours},
+        "dataset": {"name": "kodak", "images": 8, "protocol": "full resolution"},
+        "models": {name: {"name": name.split()[1]} | model for name in ours},
+        "compared": "codestreams",
         "codecs": {},
-        "networks": {},
+        "networks": {"lpips": {"network": "AlexNet", "sha256": []}},
         "references": {},
         "environment": report.environment("cpu"),
         "summary": averages,
-        "bd_rate": {"anchor": "webp", "percent": report.bd_rates(averages, "webp")},
+        "strongest": comparison.strongest(averages),
+        "bd_rate": comparison.bd_rates(averages, "webp"),
         "broken": {"x.png": "damaged"},
-        "not_measured": {"lpips": "give --alexnet"},
+        "skipped": {"y.tar.gz": "compressed"},
+        "other_than_held_out": "8 of 8 images are not those of the held-out list of kodak",
+        "not_measured": {"lpips": "needs AlexNet"},
         "throughput": None,
     }
     path = out / "report.html"
@@ -67,20 +77,52 @@ def test_what_others_wrote_is_escaped(made):
     assert "<&>" not in text
 
 
-def test_curves_have_a_line_a_codec_and_open_dots_where_not_all_fit(made):
-    text = page.curve(made[1]["summary"], "psnr")
+def test_curves_have_a_line_a_codec_and_hollow_dots_where_not_all_fit(made):
+    text = curves.curve(made[1], "psnr")
     assert text.count("<polyline") == 4
-    assert len(set(page.colours(made[1]["summary"]).values())) == 4
-    rows = [{"codec": "webp", "point": "q1", "bpp": 0.1, "psnr": 20.0, "fit": 1, "photos": 2}]
-    assert 'fill="none"' in page.curve(rows, "psnr")
-    assert page.curve(rows, "lpips") == ""
-    never = {"codec": "jpeg", "point": "q1", "fit": 0, "photos": 2}
-    assert page.curve([*rows, never], "psnr") == page.curve(rows, "psnr")
+    assert len(set(curves.colours(made[1]["summary"]).values())) == 4
+    rows = [{"codec": "webp", "point": "q1", "bpp": 0.1, "psnr": 20.0, "fit": 1, "images": 2}]
+    result = {"summary": rows, "dataset": {"name": "toys"}}
+    assert 'fill="none"' in curves.curve(result, "psnr")
+    assert curves.curve(result, "lpips") == ""
+    never = {"codec": "jpeg", "point": "q1", "fit": 0, "images": 2}
+    assert curves.curve(result | {"summary": [*rows, never]}, "psnr") == curves.curve(
+        result, "psnr"
+    )
+
+
+def test_published_points_are_diamonds_on_the_curves_of_their_data_set_and_measure(made):
+    rows = [
+        {"codec": "webp", "point": p, "bpp": b, "psnr": 20.0 + b, "lpips": 0.5, "ms_ssim": 0.5}
+        | {"fit": 1, "images": 1}
+        for p, b in (("a", 0.01), ("b", 0.1))
+    ]
+    kodak = {"summary": rows, "dataset": {"name": "kodak"}}
+    drawn = curves.curve(kodak, "lpips")
+    assert drawn.count('class="published"') > 10
+    assert "StableCodec, published, not measured here" in drawn
+    assert 'class="published"' not in curves.curve(kodak, "ms_ssim")
+    assert 'class="published"' not in curves.curve(kodak | {"dataset": {"name": "x"}}, "lpips")
+
+
+def test_a_drawing_of_its_own_is_well_formed(made):
+    from xml.etree import ElementTree
+
+    text = curves.document(made[1], ["psnr", "ms_ssim", "lpips"])
+    root = ElementTree.fromstring(text)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert text.count("<polyline") == 8
+    assert "titokzip toy" in text
+
+
+def test_unknown_codecs_get_colours_of_their_own():
+    found = curves.colours([{"codec": name} for name in ("titokzip", "mine", "yours", "webp")])
+    assert len(set(found.values())) == 4
 
 
 @pytest.mark.parametrize("values", [[0.1, 0.9], [21.3, 21.4], [3], [-5, 1200]])
 def test_ticks_are_few_round_and_inside(values):
-    ticks = page._ticks(values)
+    ticks = curves.ticks(values)
     assert 1 <= len(ticks) <= 11
     assert all(min(values) <= tick <= max(values) for tick in ticks)
 
@@ -92,24 +134,46 @@ def test_published_numbers_are_marked_as_such(made):
 
 
 def test_the_table_names_protocol_and_gaps(made):
-    assert table.title(made[1]) == "toys & co, 3 photos, full resolution; models toy, rigid"
+    assert table.title(made[1]) == "kodak, 8 images, full resolution; models toy, rigid"
     notes = table.footnotes(made[1])
-    assert any(note.startswith("1 photo could not be read: x.png") for note in notes)
-    assert "LPIPS not measured: give --alexnet" in notes
+    assert any(note.startswith("1 image could not be read: x.png") for note in notes)
+    assert "LPIPS not measured: needs AlexNet" in notes
+    assert "not read: y.tar.gz: compressed" in notes
+    assert "8 of 8 images are not those of the held-out list of kodak" in notes
+    assert "LPIPS is by AlexNet: no model was trained against it" in notes
+    assert any(note.startswith("300B: strongest by PSNR dB is webp") for note in notes)
     assert table.table(made[1]).row_count == 8
+    assert "of the baselines' bare codestreams" in table.compared(made[1])
+    assert "whole files" in table.compared(made[1] | {"compared": "files"})
 
 
-def test_best_and_worst_are_by_our_lead():
+def test_a_metric_says_which_model_was_trained_against_its_network(made):
+    models = {
+        "a": {"name": "a", "trained_against": ["vgg16"]},
+        "b": {"name": "b", "trained_against": None},
+        "c": {"name": "c", "trained_against": ["tiny-darknet"]},
+    }
+    networks = {"dists": {"network": "VGG16", "sha256": []}}
+    notes = table.footnotes(made[1] | {"models": models, "networks": networks})
+    assert "DISTS is by VGG16: a was trained against it; of b it is not known" in notes
+
+
+def test_best_and_worst_are_by_our_lead_over_the_strongest_baseline():
     def line(own, other):
         rows = [("titokzip", own), ("webp", other), ("avif", other - 1)]
         return {"rows": [{"codec": c, "point": "q", "bytes": 9, "psnr": p} for c, p in rows]}
 
-    scored = [(advantage(line(20.0 + i, 20.0), "q"), {"photo": i}) for i in range(5)]
+    lines = [line(20.0 + i, 20.0) for i in range(5)]
+    assert opponent(lines, "q", "titokzip") == ("psnr", "webp")
+    scored = [
+        (advantage(one, "q", "titokzip", "webp", "psnr"), {"image": i})
+        for i, one in enumerate(lines)
+    ]
     assert [score for score, _ in scored] == [0, 1, 2, 3, 4]
     chosen = chosen_of(scored, 2)
-    assert [one["photo"] for one in chosen["best"]] == [4, 3]
-    assert [one["photo"] for one in chosen["worst"]] == [0, 1]
-    assert advantage({"broken": "x"}, "q") is None
+    assert [one["image"] for one in chosen["best"]] == [4, 3]
+    assert [one["image"] for one in chosen["worst"]] == [0, 1]
+    assert advantage({"broken": "x"}, "q", "titokzip", "webp", "psnr") is None
 
 
 CHECK = """
@@ -122,11 +186,11 @@ addEventListener('load', () => {
   const slider = pair.querySelector('input');
   slider.value = 25; slider.dispatchEvent(new Event('input'));
   say.clip = pair.querySelectorAll('img')[1].style.clipPath;
+  say.begun = [...pair.querySelectorAll('select')].map(select => select.value);
   const select = pair.querySelectorAll('select')[1];
   const before = pair.querySelectorAll('img')[1].src;
   select.value = 'original'; select.dispatchEvent(new Event('change'));
   say.changed = pair.querySelectorAll('img')[1].src != before;
-  say.begun = pair.querySelectorAll('select')[0].value;
   say.pairs = document.querySelectorAll('.pair').length;
   say.curves = document.querySelectorAll('svg polyline').length;
   parent.postMessage(JSON.stringify(say), '*');
@@ -159,7 +223,7 @@ def test_it_works_in_a_browser(made, tmp_path, width):
         "wide": False,
         "clip": "inset(0px 0px 0px 25%)",
         "changed": True,
-        "begun": "titokzip toy",
-        "pairs": 3,
+        "begun": ["titokzip toy", "webp"],
+        "pairs": 12,  # three best and three worst of each model
         "curves": 8,  # four codecs, two measures
     }

@@ -1,4 +1,4 @@
-"""The table of the README shows what results hold, of one model or of several."""
+"""Headline and tables show what results hold: the strongest baseline at each size, win or lose."""
 
 import json
 import subprocess
@@ -7,61 +7,87 @@ from pathlib import Path
 
 import pytest
 
+from titokzip.bench import comparison
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "readme_table.py"
+MARKS = "".join(
+    f"<!-- {mark} -->\nold\n<!-- /{mark} -->\n" for mark in ("headline", "bench", "results")
+)
 
 
 def row(point, codec, fit=2, **values):
-    return {"point": point, "codec": codec, "photos": 2, "fit": fit} | values
+    return {"point": point, "codec": codec, "images": 2, "fit": fit} | values
 
 
 @pytest.fixture
-def results(tmp_path):
-    """Write a result of schema 1 with one model, and one of schema 2 with two painters."""
-    about = {"dataset": {"name": "kodak", "photos": 2, "protocol": "full resolution"}}
-    about |= {"environment": {"date": "2030-01-02"}}
-    ours, webp = {"bytes": 96.0, "bpp": 0.01, "psnr": 20.0, "ms_ssim": 0.5}, {"psnr": 19.0}
-    old = about | {"schema": 1, "model": {"name": "xs", "digest": "0123456789"}}
-    old["summary"] = [row("96B", "titokzip", **ours), row("96B", "webp", 1, **webp)]
-    (tmp_path / "kodak.json").write_text(json.dumps(old))
-    names = {f"titokzip {n}": {"name": n, "digest": 8 * d} for n, d in (("xs", "a"), ("v", "b"))}
-    new = about | {"schema": 2, "models": names}
-    new["summary"] = [row("96B", n, **ours, **{"pd-net": 1.5, "fd-net": 80.25}) for n in names]
-    new["summary"] += [row("96B", "webp", 0), row("96B", "jpeg", **webp)]
-    (tmp_path / "imagenet.json").write_text(json.dumps(new))
+def root(tmp_path):
+    """Lay out a README, a page, and a result in which each side wins once."""
+    table = []
+    for point, size, own, vvc in (("96B", 96.0, 20.0, None), ("400B", 400.0, 22.0, 23.5)):
+        at = {"bytes": size, "bpp": size / 1e4}
+        table.append(row(point, "titokzip", **at, psnr=own, lpips=0.5))
+        table.append(row(point, "webp", **at, psnr=own - 1, lpips=0.61))
+        found = {} if vvc is None else at | {"psnr": vvc, "lpips": 0.7}
+        table.append(row(point, "vvc", 0 if vvc is None else 2, **found))
+        table.append(row(point, "jpeg", 1, **at, psnr=30.0, lpips=0.1))
+    result = {
+        "schema": 3,
+        "dataset": {"name": "kodak", "images": 2, "protocol": "full resolution"},
+        "environment": {"date": "2030-01-02"},
+        "models": {"titokzip": {"name": "xs", "digest": "0123456789"}},
+        "compared": "codestreams",
+        "summary": table,
+        "strongest": comparison.strongest(table),
+        "bd_rate": comparison.bd_rates(table, "webp"),
+    }
+    (tmp_path / "results").mkdir()
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "results" / "kodak.json").write_text(json.dumps(result))
+    (tmp_path / "results" / "samples.json").write_text(json.dumps({"schema": 2}))
+    (tmp_path / "README.md").write_text(f"before\n{MARKS}after\n")
+    (tmp_path / "docs" / "benchmarks.md").write_text(MARKS)
+    (tmp_path / "docs" / "curves-kodak.svg").write_text("old")
     return tmp_path
 
 
-def script(results, *words, code=0):
-    readme = results / "README.md"
-    command = [sys.executable, str(SCRIPT), "--readme", str(readme), "--results", str(results)]
+def script(root, *words, code=0):
+    command = [sys.executable, str(SCRIPT), "--root", str(root), "--results", str(root / "results")]
     done = subprocess.run([*command, *words], capture_output=True, text=True)
     assert done.returncode == code, done.stderr
-    return readme.read_text()
+    return (root / "README.md").read_text()
 
 
-def test_one_model_and_several(results):
-    (results / "README.md").write_text("before\n<!-- bench -->\nold\n<!-- /bench -->\nafter\n")
-    script(results, "--check", code=1)
-    text = script(results)
-    assert text.startswith(
-        "before\n<!-- bench -->\nkodak, 2 photos, full resolution (model 01234567,"
-    )
-    assert text.endswith("<!-- /bench -->\nafter\n")
+def test_the_strongest_baseline_stands_beside_ours_at_each_size(root):
+    script(root, "--check", code=1)
+    text = script(root)
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
     for line in (
-        "| bytes | bpp | titokzip | webp |",
-        "| 96 | 0.0100 | 20.00 / 0.500 | 19.00 (1/2) |",
-        "(models xs aaaaaaaa, v bbbbbbbb, 2030-01-02):",
-        "| bytes | bpp | titokzip xs | titokzip v | webp |",
-        "| 96 | 0.0100 | 20.00 / 0.500 | 20.00 / 0.500 | cannot |",
-        "| **distance by net** | | | | |",
-        "| 96 | 0.0100 | 1.50 | 1.50 | cannot |",
-        "| **Frechet distance by net** | | | | |",
-        "| 96 | 0.0100 | 80.25 | 80.25 | cannot |",
+        "**Kodak's 2 images in 400 bytes (0.040 bits a pixel): PSNR dB 22.00 where VVC has 23.50"
+        " (1.50 dB behind); LPIPS 0.500 where WebP has 0.610 (0.110 ahead).**",
+        "kodak, 2 images, full resolution (model xs 01234567, 2030-01-02). Bytes are of our whole"
+        " files, and of the baselines' bare codestreams.",
+        "| bytes | bpp | titokzip | strongest baseline |",
+        "| 96 | 0.0096 | 20.00 (+1.00) | WebP 19.00 |",
+        "| 400 | 0.0400 | 22.00 (−1.50) | VVC 23.50 |",
+        "| 96 | 0.0096 | 0.500 (+0.110) | WebP 0.610 |",
+        "| bytes | titokzip | WebP | VVC | JPEG |",
+        "| 96 | 20.00 | 19.00 | cannot | 30.00 (1/2) |",
     ):
-        assert line in text
-    script(results, "--check")
+        assert line in text, line
+    assert "BD-rate against WebP: titokzip −" in text
+    assert "titokzip none by LPIPS (" in text
+    assert "<polyline" in (root / "docs" / "curves-kodak.svg").read_text()
+    script(root, "--check")
 
 
-def test_a_readme_without_a_place_for_it_is_refused(results):
-    (results / "README.md").write_text("nothing")
-    script(results, code=1)
+def test_a_readme_without_a_place_for_it_is_refused(root):
+    (root / "README.md").write_text("nothing")
+    (root / "docs" / "benchmarks.md").write_text("nothing")
+    script(root, code=1)
+
+
+def test_results_of_an_older_schema_change_nothing(root):
+    (root / "results" / "kodak.json").unlink()
+    before = (root / "README.md").read_text()
+    assert script(root) == before

@@ -5,6 +5,6 @@ from photos import photo
 
 
 @pytest.fixture
-def picture(tmp_path):
+def source(tmp_path):
     photo(120, 80).save(tmp_path / "a.png")
     return tmp_path / "a.png"

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import toys
 from photos import photo
 from run import run
 
@@ -14,13 +15,28 @@ from titokzip import zoo
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """Keep statistics here and not in the user's cache."""
-    monkeypatch.setenv("TITOKZIP_REFERENCES", str(tmp_path / "cache"))
+    """Keep results out of the user's cache, and measure by no network that is installed."""
+    monkeypatch.setenv("TITOKZIP_BENCH_CACHE", str(tmp_path / "cache"))
+    from titokzip.bench import distances, metric_programs
+
+    inside = distances.inside
+    monkeypatch.setattr(
+        distances, "inside", lambda p, n: None if p == "stlpips_pytorch" else inside(p, n)
+    )
+    monkeypatch.setattr(metric_programs, "available", list)
+
+
+@pytest.fixture
+def fast(monkeypatch):
+    """Put a toy in the place of our model, where the test is of something else."""
+    from titokzip.bench.ours import Ours
+
+    monkeypatch.setattr(Ours, "load", lambda model, device, truncate: Ours(toys.codec(), model))
 
 
 @pytest.fixture
 def imagenet(tmp_path):
-    """Lay out photos and a broken one as people have ImageNet's validation set."""
+    """Lay out images and a broken one as people have ImageNet's validation set."""
     for i in range(3):
         place = tmp_path / "data" / "imagenet" / "val" / f"n0144076{i}"
         place.mkdir(parents=True)
@@ -66,16 +82,17 @@ def test_imagenet_val_as_titok_evaluates_rfid_included(imagenet, inception, tmp_
     words += ["--no-speed", "--out", out]
     shown = bench(*words)
     result = json.loads((out / "result.json").read_text())
-    assert result["schema"] == 2
-    protocol = "shorter side 256 bicubic, centre crop 256, painted pixels truncated"
+    assert result["schema"] == 3
+    protocol = "shorter side 256 bicubic, centre crop 256, decoded pixels truncated"
     assert result["dataset"]["protocol"] == protocol
     assert result["dataset"]["protocol"] in " ".join(shown.stdout.split())
     assert len(result["broken"]) == 3
-    assert "3 photos could not be read" in shown.stderr
-    assert "LPIPS not measured: pip install torchmetrics, and give --alexnet" in shown.stderr
+    assert "3 images could not be read" in shown.stderr
+    assert "LPIPS not measured: pip install lpips" in shown.stderr
+    assert "--alexnet FILE, --vgg16 FILE name the files" in shown.stderr
     assert "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth" in shown.stderr
     assert result["references"] == {"rfid": "this run"}
-    assert len(result["networks"]["rfid"][0]) == 64
+    assert len(result["networks"]["rfid"]["sha256"][0]) == 64
     ours = [row for row in result["summary"] if row["codec"] == "titokzip"]
     assert [row["fit"] for row in ours] == [3, 3]
     assert all(row["rfid"] >= 0 for row in ours)
@@ -97,44 +114,45 @@ def test_imagenet_val_as_titok_evaluates_rfid_included(imagenet, inception, tmp_
 
 
 @pytest.fixture
-def vivid(tmp_path):
-    """Copy the embedded model with another painter: the same tokens, painted a little brighter."""
+def brighter(tmp_path):
+    """Copy the embedded model with another decoder: the same tokens, a little brighter."""
     manifest = zoo.find(zoo.DEFAULT)
     model = zoo.load(manifest)
     state = model.tokenizer.state_dict()
     last = [key for key in state if key.startswith("painter") and key.endswith("bias")][-1]
     state[last] += 0.05
-    path = tmp_path / "vivid.safetensors"
-    zoo.save(path, "vivid", model.tokenizer, model.context_model, "none")
+    path = tmp_path / "brighter.safetensors"
+    zoo.save(path, "brighter", model.tokenizer, model.context_model, "none")
     assert zoo.read_manifest(path).fingerprint == manifest.fingerprint
     return path
 
 
-def test_two_painters_side_by_side_read_the_same_bytes(vivid, tmp_path):
+def test_two_decoders_side_by_side_read_the_same_bytes(brighter, tmp_path):
     photo(256, 200).save(tmp_path / "a.png")
     words = ["--dataset", tmp_path / "a.png", "--out", tmp_path / "out", "--no-speed"]
-    words += ["-m", "xs", "-m", vivid, "--qualities", "30,50", "--codecs", "webp,thumbnail"]
+    words += ["-m", "xs", "-m", brighter, "--qualities", "30,50", "--codecs", "webp,thumbnail"]
     shown = bench(*words, "--anchor", "titokzip xs")
-    assert "models xs, vivid" in " ".join(shown.stdout.split())
+    assert "models xs, brighter" in " ".join(shown.stdout.split())
     result = json.loads((tmp_path / "out" / "result.json").read_text())
-    assert set(result["models"]) == {"titokzip xs", "titokzip vivid"}
+    assert set(result["models"]) == {"titokzip xs", "titokzip brighter"}
     assert result["bd_rate"]["anchor"] == "titokzip xs"
     rows = result["rows"][0]["rows"]
     for point in ("q30", "q50"):
-        one, other, *rivals = (row for row in rows if row["point"] == point)
-        assert (one["codec"], other["codec"]) == ("titokzip xs", "titokzip vivid")
-        files = [tmp_path / f"out/files/a.png.{point}.{name}.ttk" for name in ("xs", "vivid")]
+        one, other, *others = (row for row in rows if row["point"] == point)
+        assert (one["codec"], other["codec"]) == ("titokzip xs", "titokzip brighter")
+        files = [tmp_path / f"out/files/a.png.{point}.{name}.ttk" for name in ("xs", "brighter")]
         assert files[0].read_bytes() == files[1].read_bytes()
         assert one["bytes"] == other["bytes"] == files[0].stat().st_size
         assert one["psnr"] != other["psnr"]
-        assert {row["budget"] for row in rivals} == {one["bytes"]}
+        assert {row["budget"] for row in others} == {one["bytes"]}
     page = (tmp_path / "out" / "report.html").read_text()
     assert page.count("<polyline") == 8  # four codecs, two measures
     assert page.count('class="ours"') == 4
-    assert "&quot;titokzip vivid&quot;: [" in page
+    assert "&quot;titokzip brighter&quot;: [" in page
 
 
-def test_statistics_of_other_photos_can_be_given(imagenet, inception, tmp_path):
+@pytest.mark.usefixtures("fast")
+def test_statistics_of_other_images_can_be_given(imagenet, inception, tmp_path):
     mean = [120.0, 120.0, 120.0]
     np.savez(tmp_path / "given.npz", mu=mean, sigma=np.eye(3))
     words = ["--dataset", "imagenet-val", "--data-root", imagenet, "--no-speed"]
@@ -143,12 +161,13 @@ def test_statistics_of_other_photos_can_be_given(imagenet, inception, tmp_path):
     shown = bench(*words)
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert all(row["fid"] > 0 and "rfid" not in row for row in result["summary"])
-    assert [len(sha) for sha in result["networks"]["fid"]] == [64, 64]
-    assert "rFID not measured: leave out --reference" in shown.stderr
+    assert [len(sha) for sha in result["networks"]["fid"]["sha256"]] == [64, 64]
+    assert "rFID not measured: leave out the reference statistics" in shown.stderr
     assert result["references"] == {"fid": "given.npz"}
 
 
-def test_rivals_get_the_bytes_of_each_of_our_files(tmp_path):
+@pytest.mark.usefixtures("fast")
+def test_baselines_get_the_bytes_of_each_of_our_files(tmp_path):
     photo(300, 200).save(tmp_path / "a.png")
     words = ["--qualities", "70,70.0", "--codecs", "webp,jpeg,webp"]  # each is measured once
     words += ["--no-speed", "--out", tmp_path / "out"]
@@ -165,10 +184,10 @@ def test_missing_and_empty_data_sets_are_one_line(tmp_path):
     assert missing.stderr.count("\n") == 1
     from_environment = bench("--dataset", "kodak", code=3, env={"TITOKZIP_DATA": str(tmp_path)})
     assert from_environment.stderr == missing.stderr
-    assert "no photos" in bench("--dataset", tmp_path, code=3).stderr
+    assert "no images" in bench("--dataset", tmp_path, code=3).stderr
     (tmp_path / "a.png").write_bytes(b"broken")
     broken = bench("--dataset", tmp_path, "--no-speed", "--out", tmp_path / "out", code=3)
-    assert "none of 1 photos can be read" in broken.stderr
+    assert "none of 1 images can be read" in broken.stderr
 
 
 def test_a_missing_network_is_one_line(tmp_path):
@@ -189,7 +208,11 @@ def test_a_missing_network_is_one_line(tmp_path):
         (["--budgets", "0.5"], "1 or more"),
         (["--qualities", "500"], "1 to 100"),
         (["--budgets", "many"], "not numbers"),
-        (["--codecs", "webp,gif"], "no rival named 'gif'"),
+        (["--codecs", "webp,gif"], "no baseline named 'gif'"),
+        (["--codec", "gif"], "is not 'name: encode"),
+        (["--codec", "nowhere.toml"], "cannot be read"),
+        (["--out", "results.json"], "--out names a folder"),
+        (["--face-network", "a.pt"], "need each other"),
         (["--anchor", "gif"], "no codec named 'gif'"),
         (["-m", "xs", "-m", "xs"], "two models of one name: xs, xs"),
         (["--reference", "a.npz"], "--reference needs --inception"),
@@ -200,6 +223,120 @@ def test_a_missing_network_is_one_line(tmp_path):
 )
 def test_what_makes_no_sense_is_refused(words, reason):
     assert reason in bench("--dataset", "samples", *words, code=2).stderr
+
+
+TOY = """#!{python}
+import sys
+from PIL import Image
+Image.open(sys.argv[1]).save(sys.argv[2], "WEBP", quality=int(sys.argv[3]))
+"""
+BACK = """#!{python}
+import sys
+from PIL import Image
+Image.open(sys.argv[1]).save(sys.argv[2], "PNG")
+"""
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("described", ["line", "toml"])
+def test_a_codec_that_nobody_knows_is_added_by_one_line(tmp_path, described):
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for name, text in (("toy-enc", TOY), ("toy-dec", BACK)):
+        (folder / name).write_text(text.format(python=sys.executable))
+        (folder / name).chmod(0o755)
+    photo(180, 170).save(tmp_path / "a.png")
+    codec = "toy: toy-enc {in} {out} {quality} :: toy-dec {in} {out} :: qualities=40..40"
+    if described == "toml":
+        codec = tmp_path / "toy.toml"
+        codec.write_text(
+            '[toy]\nencode = "toy-enc {in} {out} {quality}"\ndecode = "toy-dec {in} {out}"\n'
+            'qualities = "40..40"\n'
+        )
+    words = ["--dataset", tmp_path / "a.png", "--out", tmp_path / "out", "--no-speed"]
+    words += ["--codecs", "thumbnail", "--codec", codec, "--programs", folder]
+    bench(*words, "--budgets", "400,800")
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    toy = [row for row in result["summary"] if row["codec"] == "toy"]
+    assert all(row["fit"] == 1 and row["bytes"] <= 800 and row["psnr"] > 20 for row in toy)
+    assert all(row["file_bytes"] == row["bytes"] + 20 for row in toy), "RIFF's bytes do not count"
+    assert result["codecs"]["toy"].startswith("SHA-256 ")
+    assert {one["baseline"] for one in result["strongest"] if one["measure"] == "psnr"} == {"toy"}
+    assert result["bd_rate"]["anchor"] == "toy"
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "&quot;toy&quot;: [" in page
+    whole = bench(*words, "--budgets", "400", "--compare", "files", "--fresh", "--json")
+    row = next(r for r in json.loads(whole.stdout)["summary"] if r["codec"] == "toy")
+    assert row["bytes"] == row["file_bytes"] <= 400
+
+
+@pytest.mark.usefixtures("fast")
+def test_an_image_that_changed_is_another_run(tmp_path):
+    words = ["--dataset", tmp_path, "--out", tmp_path / "out", "--no-speed", "--budgets", "100"]
+    words += ["--codecs", "webp"]
+    photo(64, 48).save(tmp_path / "photo.bmp")
+    bench(*words)
+    photo(64, 48, seed=1).save(tmp_path / "photo.bmp")  # as many bytes
+    assert "other images; --fresh starts over" in bench(*words, code=2).stderr
+    first = json.loads((tmp_path / "out" / "result.json").read_text())
+    bench(*words, "--fresh")
+    second = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert first["dataset"]["sha256"] != second["dataset"]["sha256"]
+    assert first["summary"] != second["summary"]
+
+
+@pytest.mark.usefixtures("fast")
+def test_a_second_run_measures_neither_its_own_output_nor_that_of_the_first(tmp_path):
+    photo(64, 48).save(tmp_path / "a.png")
+    for name in ("one", "two", "two"):
+        words = ["--dataset", tmp_path, "--out", tmp_path / name, "--no-speed"]
+        bench(*words, "--budgets", "100", "--codecs", "webp,jpeg2000")
+        result = json.loads((tmp_path / name / "result.json").read_text())
+        assert result["dataset"]["images"] == 1
+    assert set(result["skipped"]) == {str(tmp_path / "one"), str(tmp_path / "two")}
+
+
+@pytest.mark.usefixtures("fast")
+def test_a_measure_that_was_asked_for_is_in_the_table_or_named(tmp_path, inception):
+    photo(64, 48).save(tmp_path / "a.png")
+    words = ["--dataset", tmp_path / "a.png", "--out", tmp_path / "out", "--no-speed"]
+    shown = bench(*words, "--budgets", "100", "--codecs", "webp", "--inception", inception)
+    assert "rFID not measured: a Frechet distance takes two images or more" in shown.stderr
+    assert "MS-SSIM not measured: no image here is large enough" in shown.stderr
+
+
+@pytest.mark.usefixtures("fast")
+def test_baselines_get_one_channel_of_a_grey_image(tmp_path):
+    photo(64, 48, mode="L").save(tmp_path / "a.png")
+    words = ["--dataset", tmp_path / "a.png", "--out", tmp_path / "out", "--no-speed"]
+    bench(*words, "--budgets", "700", "--codecs", "jpeg2000,thumbnail")
+    from PIL import Image
+
+    with Image.open(tmp_path / "out" / "files" / "a.png.700B.jpeg2000.jp2") as image:
+        assert image.mode == "L"
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    thumbnail = result["summary"][-1]
+    assert thumbnail["codec"] == "thumbnail"
+    assert thumbnail["psnr"] > 27
+
+
+@pytest.mark.usefixtures("fast")
+def test_what_was_measured_once_is_not_measured_again(tmp_path, cache):
+    photo(64, 48).save(tmp_path / "a.png")
+    words = ["--dataset", tmp_path / "a.png", "--no-speed", "--budgets", "300", "--codecs", "webp"]
+    bench(*words, "--out", tmp_path / "one")
+    (kept,) = (tmp_path / "cache").glob("*.sqlite")
+    import sqlite3
+
+    def entries():
+        return sqlite3.connect(kept).execute("SELECT count(*) FROM entries").fetchone()[0]
+
+    before = entries()
+    assert before > 2
+    bench(*words, "--out", tmp_path / "two")
+    assert entries() == before
+    results = [json.loads((tmp_path / n / "result.json").read_text()) for n in ("one", "two")]
+    assert results[0]["rows"] == results[1]["rows"]
 
 
 def test_help_needs_no_torch():

@@ -4,7 +4,6 @@ import io
 import json
 import random
 import resource
-import signal
 import zlib
 
 import numpy as np
@@ -59,6 +58,8 @@ def test_beside_the_file(file, small, embedded):
         (["-o", "b.PPM"], "b.PPM", "PPM"),
         (["--format", "webp"], "a.webp", "WEBP"),
         (["--format", "tif", "-o", "b"], "b", "TIFF"),
+        (["--format", "tif", "-o", "b.tiff"], "b.tiff", "TIFF"),
+        (["--format", "jpg", "-o", "b.jpeg"], "b.jpeg", "JPEG"),
         (["-O", "deep/er"], "deep/er/a.png", "PNG"),
     ],
     ids=str,
@@ -85,6 +86,14 @@ def test_sizes(file, size, expected):
         ["-o", "b"],
         ["-o", "b.txt"],
         ["-o", "b.ttk"],
+        ["-o", "b.ico"],
+        ["-o", "b.icns"],
+        ["-o", "b.gif"],
+        ["-o", "b.pdf"],
+        ["-o", "b.jpg", "--format", "png"],
+        ["-o", "b.ttk", "--format", "png"],
+        ["--max-pixels", "-1"],
+        ["--max-pixels", "9" * 5000],
         ["--format", "exe"],
         ["--size", "0x5"],
         ["--size", "axb"],
@@ -139,7 +148,7 @@ def test_a_cut_file(layered, tmp_path):
     run("decompress", path, "--allow-partial", "-f", code=1)
 
 
-def test_what_is_no_picture(file, tmp_path, small):
+def test_what_is_no_ttk_file(file, tmp_path, small):
     (tmp_path / "b.ttk").write_text("words")
     (tmp_path / "c.ttk").write_bytes(b"")
     given = ["b.ttk", "a.ttk", "c.ttk", "missing.ttk"]
@@ -174,33 +183,33 @@ def resealed(data, place, value):
 def test_bad_bytes_end_in_one_line_and_little_memory(embedded, small, tmp_path):
     rng = random.Random(0)
     header = container.unpack(small).header_bytes
-    hostile = [rng.randbytes(rng.randrange(200)) for _ in range(150)]
-    hostile += [b"\x97U" + rng.randbytes(rng.randrange(100)) for _ in range(150)]
-    places = [*range(3, header)] * 12 + [rng.randrange(header, len(small) - 3) for _ in range(60)]
+    hostile = [rng.randbytes(rng.randrange(200)) for _ in range(80)]
+    hostile += [b"\x97U" + rng.randbytes(rng.randrange(100)) for _ in range(80)]
+    places = [*range(3, header)] * 8 + [rng.randrange(header, len(small) - 3) for _ in range(40)]
     hostile += [resealed(small, place, rng.randrange(256)) for place in places]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    refused, painted = [], 0
+    refused, decoded = [], 0
     for data in hostile:
         try:
             contents = container.unpack(data)
             tokens = embedded.read(contents)
             assert all((row >= 0).all() and (row < 3**9).all() for row in tokens)
             if (
-                painted < 20
+                decoded < 9
                 and len(tokens) == 1
                 and contents.header.width * contents.header.height < 10**6
             ):
                 size = contents.header.width, contents.header.height
                 assert titokzip.decompress(data).size == size
-                painted += 1
+                decoded += 1
         except TitokzipError as error:
             refused.append(str(error))
             (tmp_path / f"{len(refused)}.ttk").write_bytes(data)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 200 * 1024
-    assert len(refused) > 300
+    assert len(refused) > 170
     assert not any("\n" in line for line in refused)
-    assert painted == 20
+    assert decoded == 9
     lines = run("decompress", "-r", tmp_path, code=1).stderr.splitlines()
     assert len(lines) == len(refused)
     assert all(line.startswith("titokzip: ") for line in lines)
@@ -214,15 +223,15 @@ def test_every_truncation_is_refused(embedded, small):
 
 
 def test_processes_in_a_pipe(tmp_path):
-    picture = io.BytesIO()
-    photo(90, 70).save(picture, "PNG")
+    image = io.BytesIO()
+    photo(90, 70).save(image, "PNG")
     first = spawn("compress", "-", "--tokens", "8")
     second = spawn("decompress", "-", stdin=first.stdout)
-    first.stdin.write(picture.getvalue())
+    first.stdin.write(image.getvalue())
     first.stdin.close()
-    painted, told = second.communicate(timeout=100)
+    decoded, told = second.communicate(timeout=100)
     assert (first.wait(), second.returncode) == (0, 0), told
-    assert Image.open(io.BytesIO(painted)).size == (90, 70)
+    assert Image.open(io.BytesIO(decoded)).size == (90, 70)
     first.stdout.close()
     first.stderr.close()
 
@@ -235,15 +244,3 @@ def test_a_reader_that_goes_away_is_no_crash(file):
     process.stderr.close()
     assert process.wait() == 1
     assert told == f"titokzip: {file}: Broken pipe\n".encode()
-
-
-def test_waiting_for_input_is_interrupted():
-    process = spawn("decompress", "-", "-v")
-    try:
-        process.stdin.write(bytes(2**20))  # more than a pipe holds: it is reading
-        process.stdin.flush()
-        process.send_signal(signal.SIGINT)
-        out, told = process.communicate(timeout=20)
-    finally:
-        process.kill()
-    assert (process.returncode, out, told) == (130, b"", b"interrupted\n")

@@ -7,9 +7,7 @@ import torch
 from PIL import Image
 from run import files, run
 
-from titokzip import zoo
-from titokzip.bitstream import container
-from titokzip.codec import Codec
+from titokzip import api, zoo
 from titokzip.training.data.tokens import TokenFacts
 from titokzip.training.presets import PRESETS
 from titokzip.training.tasks.autoregressive import autoregressive
@@ -38,7 +36,7 @@ def made(out):
 
 
 def tokens_of(path):
-    return Codec.load("tiny-6").read(container.unpack(path.read_bytes()))[0].tolist()
+    return api.tokens(path.read_bytes()).tokens[0].tolist()
 
 
 @pytest.mark.parametrize("kind", TASKS)

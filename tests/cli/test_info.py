@@ -99,7 +99,7 @@ def test_any_damage_fails_the_test(folder, tmp_path):
         data[place] ^= 4
 
 
-def test_a_picture_of_any_size_is_told(tmp_path):
+def test_an_image_of_any_size_is_shown(tmp_path):
     """Decoding has limits; telling of a file has none."""
     header = Header(bytes(4), 2**21 - 1, 2**21 - 1, Grid(1, 1), 1)
     (tmp_path / "a.ttk").write_bytes(container.pack(header, [b"x"]))

@@ -68,17 +68,32 @@ def test_doctor_without_models(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("error", "told"),
-    [(MemoryError, "out of memory"), (torch.OutOfMemoryError, "out of GPU memory; a smaller")],
+    [
+        (MemoryError(), "out of memory"),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried"),
+            "out of memory on the device; a smal",
+        ),
+    ],
+    ids=repr,
 )
 def test_memory_that_runs_out_is_one_line(tmp_path, monkeypatch, error, told):
-    def exhausted(*_, **__):
-        raise error
+    """Of a file, and before there is any."""
+
+    def exhausted(self, many, *_):
+        for one in many:
+            raise error
+            yield one
 
     photo(20, 20).save(tmp_path / "a.png")
     monkeypatch.setattr("titokzip.codec.Codec.compress_all", exhausted)
-    lines = run("compress", tmp_path / "a.png", code=1).stderr.splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith(f"titokzip: {told}")
+    line = run("compress", tmp_path / "a.png", code=1).stderr
+    assert line.startswith(f"titokzip: {tmp_path / 'a.png'}: {told}")
+    assert line.count("\n") == 1
+    monkeypatch.setattr("titokzip.codec.Codec.load", lambda *_, **__: next(exhausted(None, [1])))
+    line = run("compress", tmp_path / "a.png", code=1).stderr
+    assert line.startswith(f"titokzip: {told}")
+    assert line.count("\n") == 1
 
 
 def test_bugs_keep_their_traceback(tmp_path, monkeypatch):

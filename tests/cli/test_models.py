@@ -20,9 +20,9 @@ pytestmark = pytest.mark.usefixtures("known")
 
 
 def listed(name):
-    told = json.loads(run("models", "list", "--json").stdout)
-    assert told["schema"] == 1
-    (row,) = [row for row in told["models"] if row["name"] == name]
+    result = json.loads(run("models", "list", "--json").stdout)
+    assert result["schema"] == 1
+    (row,) = [row for row in result["models"] if row["name"] == name]
     return row
 
 
@@ -33,7 +33,7 @@ def test_embedded_models_are_listed():
         "here": True,
         "fingerprint": manifest.fingerprint.hex()[:8],
         "tokens": 256,
-        "tile_bytes": 480,
+        "size_note": manifest.size_note,
         "rfid": None,
         "parameters": zoo.parameters(manifest),
         "bytes": manifest.path.stat().st_size,
@@ -52,7 +52,7 @@ def test_released_models_are_listed_before_they_are_here():
         "here": False,
         "fingerprint": None,
         "tokens": 32,
-        "tile_bytes": 48,
+        "size_note": "48 a tile",
         "rfid": 2.21,
         "parameters": 641_054_735,
         "bytes": None,
@@ -63,13 +63,22 @@ def test_released_models_are_listed_before_they_are_here():
     lines = run("models", "list").stdout.splitlines()
     assert {line.split()[0] for line in lines[1:]} >= {"xs", *zoo.RELEASES}
     (line,) = [line for line in lines if line.startswith("titok-l32 ")]
-    assert line.split() == ["titok-l32", "no", "32", "48", "2.21", "641.1", "M", "Apache-2.0"]
+    assert line.split() == [
+        "titok-l32",
+        "no",
+        "32",
+        "48",
+        "a",
+        "tile",
+        "2.21",
+        *["641.1", "M", "Apache-2.0"],
+    ]
 
 
 def test_released_models_are_listed_once_here(tiny):
     row = listed("tiny-6")
     assert (row["here"], row["path"]) == (True, str(tiny.path))
-    assert (row["rfid"], row["tile_bytes"], row["bytes"]) == (9.5, 5, tiny.size)
+    assert (row["rfid"], row["size_note"], row["bytes"]) == (9.5, "5 a tile", tiny.size)
 
 
 def test_a_model_that_lacks_a_part_is_listed_as_damaged(tmp_path, monkeypatch):
@@ -85,17 +94,17 @@ def test_a_model_that_lacks_a_part_is_listed_as_damaged(tmp_path, monkeypatch):
 
 
 def test_models_are_added_verified_and_removed(folder, tmp_path):
-    told = run("models", "add", folder)
+    result = run("models", "add", folder)
     manifest = zoo.find("tiny-6")
-    assert told.stdout == f"tiny-6: {manifest.fingerprint.hex()[:8]}, 0.4 MB, checked\n"
-    assert told.stderr == ""
+    assert result.stdout == f"tiny-6: {manifest.fingerprint.hex()[:8]}, 0.4 MB, checked\n"
+    assert result.stderr == ""
     assert "here already" in run("models", "add", folder, code=3).stderr
     assert "is here already" in run("models", "pull", "tiny-6").stdout
     run("models", "add", folder, "-f")
     run("models", "add", folder, "--name", "mine", "--like", "tiny-6")
-    told = run("models", "verify").stdout
-    assert f"tiny-6: right, sha256 {manifest.digest.hex()}\n" in told
-    assert "mine: right" in told
+    result = run("models", "verify").stdout
+    assert f"tiny-6: right, sha256 {manifest.digest.hex()}\n" in result
+    assert "mine: right" in result
     question = run("models", "rm", "mine", stdin="n\n", code=4).stderr
     assert question.startswith("Remove mine? Its 0.4 MB in ")
     assert " stay. [y/N]: " in question
@@ -126,30 +135,30 @@ def test_damaged_models_fail_verification(tmp_path, damage):
     assert str(path) in result.stderr
     assert "xs: right" in result.stdout  # the others are checked all the same
     photo(20, 20).save(tmp_path / "a.png")
-    told = run("compress", tmp_path / "a.png", "-m", path, code=3).stderr
-    assert told.count("\n") == 1
+    result = run("compress", tmp_path / "a.png", "-m", path, code=3).stderr
+    assert result.count("\n") == 1
     assert not (tmp_path / "a.ttk").exists()
 
 
 def test_weights_that_do_not_fit_are_one_line(folder, tmp_path):
     (folder / "model.safetensors").write_bytes(b"<html>no such file</html>")
-    told = run("models", "add", folder, code=3).stderr
-    assert told.count("\n") == 1
-    assert "a web page, not weights" in told
+    result = run("models", "add", folder, code=3).stderr
+    assert result.count("\n") == 1
+    assert "a web page, not weights" in result
     assert not (tmp_path / "models").exists()
 
 
 def test_licences_that_allow_less_are_told_first(tmp_path):
     (tmp_path / "flextok_d12_d12_in1k.safetensors").write_bytes(b"")
-    told = run("models", "add", tmp_path / "flextok_d12_d12_in1k.safetensors", code=3).stderr
-    first, second = told.splitlines()
+    result = run("models", "add", tmp_path / "flextok_d12_d12_in1k.safetensors", code=3).stderr
+    first, second = result.splitlines()
     assert "research purposes only" in first
     assert first.endswith("https://github.com/apple/ml-flextok/blob/main/LICENSE_WEIGHTS")
     assert "cannot be read as weights" in second
 
 
 def test_pulled_models_are_removed_with_their_weights(monkeypatch):
-    """What the question says; tests/test_hub.py tries it."""
+    """What the question says; tests/zoo/test_hub.py removes them."""
     manifest = dataclasses.replace(zoo.find("xs"), release="tiny-6", config={"revision": "0123"})
     monkeypatch.setattr(zoo, "find", lambda _: manifest)
     assert " are deleted. [y/N]: " in run("models", "rm", "xs", stdin="n\n", code=4).stderr
@@ -162,7 +171,7 @@ def test_what_cannot_be_pulled():
 
 @pytest.fixture
 def golden(tmp_path, monkeypatch):
-    """A picture of one tile, and the tokens that the tiny release makes of it."""
+    """An image of one tile, and the tokens that the tiny release makes of it."""
     photo(32, 32).save(tmp_path / "golden.png")
     data = (tmp_path / "golden.png").read_bytes()
     codec = titokzip.Codec(zoo.Model(bytes(32), build(DIRECT)))
@@ -176,13 +185,13 @@ def golden(tmp_path, monkeypatch):
 def test_printed_tokens_are_compared(tiny, golden, monkeypatch, wrong, code):
     path, record = golden
     tokens = [token ^ (i < wrong) for i, token in enumerate(record.tokens)]
-    changed = Golden(record.picture, record.sha256, tuple(tokens), record.tolerance)
+    changed = Golden(record.image, record.sha256, tuple(tokens), record.tolerance)
     monkeypatch.setattr(zoo, "GOLDEN", {"tiny-6": changed})
-    told = run("models", "verify", "tiny-6", "--image", path, code=code)
-    assert f"{6 - wrong} of 6 tokens are those its authors printed" in told.output
+    result = run("models", "verify", "tiny-6", "--image", path, code=code)
+    assert f"{6 - wrong} of 6 tokens are those its authors printed" in result.output
 
 
-def test_other_pictures_are_not_compared(tiny, golden, tmp_path):
+def test_other_images_are_not_compared(tiny, golden, tmp_path):
     photo(32, 32, seed=1).save(tmp_path / "other.png")
     other = tmp_path / "other.png"
     assert (

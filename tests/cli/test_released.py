@@ -1,4 +1,4 @@
-"""Released models in the commands over pictures: -m, and what is found by itself."""
+"""Released models in the commands over images: -m, and what is found by itself."""
 
 import json
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("known")
 
 
 @pytest.mark.parametrize("size", [(271, 260), (128, 512), (32, 32), (5, 90)])
-def test_pictures_of_any_size_go_through_a_released_model(tiny, tmp_path, size):
+def test_images_of_any_size_go_through_a_released_model(tiny, tmp_path, size):
     photo(*size).save(tmp_path / "a.png")
     run("compress", tmp_path / "a.png", "-m", "tiny-6", "--verify")
     header = container.unpack((tmp_path / "a.ttk").read_bytes()).header
@@ -67,36 +67,36 @@ def test_a_model_that_is_not_here_is_named_with_the_way_to_get_it(tiny, tmp_path
 
 
 @pytest.fixture
-def painters(tiny, tmp_path):
-    """Give the tiny release a second painter, whose name comes first."""
+def decoders(tiny, tmp_path):
+    """Give the tiny release a second decoder, whose name comes first."""
     state = weights(DIRECT)
     state["decoder.conv_out.bias"] += 0.3
     return tiny, zoo.add(official_folder(tmp_path / "bright", state), "bright", "tiny-6")
 
 
-def test_two_painters_of_the_same_tokens(painters, tmp_path):
-    tiny, _ = painters
+def test_two_decoders_of_the_same_tokens(decoders, tmp_path):
+    tiny, _ = decoders
     shown = json.loads(run("models", "list", "--json").stdout)["models"]
     same = [row["name"] for row in shown if row["fingerprint"] == tiny.fingerprint.hex()[:8]]
     assert same == ["bright", "tiny-6"]
     photo(60, 40).save(tmp_path / "a.png")
     run("compress", tmp_path / "a.png", "-m", "tiny-6")
-    pictures = {}
+    images = {}
     for name in ("bright", "tiny-6", None):
         chosen = ["-m", name] if name else []
         run("decompress", tmp_path / "a.ttk", "-o", tmp_path / "b.png", "-f", *chosen)
-        with Image.open(tmp_path / "b.png") as painted:
-            pictures[name] = painted.tobytes()
+        with Image.open(tmp_path / "b.png") as decoded:
+            images[name] = decoded.tobytes()
         data = (tmp_path / "a.ttk").read_bytes()
         again = titokzip.decompress(data, model=name, device="cpu")
-        assert again.tobytes() == pictures[name]
-    assert pictures["bright"] != pictures["tiny-6"]
-    assert pictures[None] == pictures["bright"]  # the first that is found
+        assert again.tobytes() == images[name]
+    assert images["bright"] != images["tiny-6"]
+    assert images[None] == images["bright"]  # the first that is found
 
 
-def test_the_default_painter_comes_first(painters, tmp_path, monkeypatch):
+def test_the_default_decoder_comes_first(decoders, tmp_path, monkeypatch):
     monkeypatch.setattr("titokzip.zoo.store.DEFAULT", "tiny-6")
-    tiny, _ = painters
+    tiny, _ = decoders
     assert zoo.find_fingerprint(tiny.fingerprint[:4]) == tiny
 
 
@@ -110,27 +110,27 @@ def test_a_model_of_other_tokens_is_refused(tiny, tmp_path):
         titokzip.decompress((tmp_path / "a.ttk").read_bytes(), model="tiny-6", device="cpu")
 
 
-def painted(path, *options):
-    """Decompress a file; its picture."""
+def decoded_by(path, *options):
+    """Decompress a file; its image."""
     run("decompress", path, "-o", path.with_suffix(".png"), "-f", *options)
     with Image.open(path.with_suffix(".png")) as image:
         return image.convert("RGB")
 
 
-def test_painting_in_bfloat16(tiny, tmp_path, monkeypatch):
+def test_decoding_in_bfloat16(tiny, tmp_path, monkeypatch):
     photo(60, 40).save(tmp_path / "a.png")
     run("compress", tmp_path / "a.png", "-m", "tiny-6")
-    exact = painted(tmp_path / "a.ttk", "--precision", "float32", "--device", "cpu")
-    light = painted(tmp_path / "a.ttk", "--precision", "bfloat16", "--device", "cpu")
+    exact = decoded_by(tmp_path / "a.ttk", "--precision", "float32", "--device", "cpu")
+    light = decoded_by(tmp_path / "a.ttk", "--precision", "bfloat16", "--device", "cpu")
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
-    assert painted(tmp_path / "a.ttk", "--device", "cpu") == exact
+    assert decoded_by(tmp_path / "a.ttk", "--device", "cpu") == exact
     native = {"avx512_bf16": True}
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: native, raising=False)
-    assert painted(tmp_path / "a.ttk", "--device", "cpu") == light
+    assert decoded_by(tmp_path / "a.ttk", "--device", "cpu") == light
     assert 25 < psnr(light, exact) < 100
 
 
-def test_python_paints_in_what_is_fastest(tiny, monkeypatch):
+def test_python_decodes_in_what_is_fastest(tiny, monkeypatch):
     asked = []
     choose = precision.resolve
     monkeypatch.setattr(precision, "resolve", lambda *given: asked.append(given) or choose(*given))
@@ -154,7 +154,7 @@ def test_networks_are_compiled(tiny, tmp_path, monkeypatch):
 
 @pytest.fixture
 def flextok(tmp_path, monkeypatch):
-    """Give a file that a small FlexTok, whose painting takes one step, made."""
+    """Give a file that a small FlexTok, whose sampler takes one step, made."""
     zoo.add(flextok_folder(monkeypatch, tmp_path / "flextok_tiny"))
     photo(60, 40).save(tmp_path / "a.png")
     run("compress", tmp_path / "a.png", "-m", "flextok-tiny")
@@ -169,11 +169,11 @@ def test_steps_and_guidance(flextok):
         ("--guidance", 1),
         ("--guidance", 0),
     ]
-    pictures = [painted(flextok, *options).tobytes() for options in told]
-    assert pictures[0] == pictures[1]
-    assert len(set(pictures)) == 4
+    images = [decoded_by(flextok, *options).tobytes() for options in told]
+    assert images[0] == images[1]
+    assert len(set(images)) == 4
     exact, light = (
-        np.asarray(painted(flextok, "--precision", precision), int)
+        np.asarray(decoded_by(flextok, "--precision", precision), int)
         for precision in ("float32", "bfloat16")
     )
     assert 0 < np.abs(exact - light).mean() < 8

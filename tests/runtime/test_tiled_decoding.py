@@ -1,4 +1,4 @@
-"""Painting row by row gives the pixels of painting the whole field of features at once."""
+"""Decoding in windows gives the pixels of decoding the whole field of features at once."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import Reaching, Toy
 
-from titokzip.runtime.tiled_decoding import mosaic
+from titokzip.errors import ModelError
+from titokzip.runtime.tiled_decoding import decode_tiles
+from titokzip.tiling import Grid
 
 
 def features(tokenizer, count, seed):
@@ -16,7 +18,7 @@ def features(tokenizer, count, seed):
 
 
 def whole(tokenizer, tiles, columns):
-    """Paint the field in one piece, and cut it into rows of tiles [columns, S, S, 3]."""
+    """Decode the field in one piece, and cut it into rows of tiles [columns, S, S, 3]."""
     rows = [torch.cat(list(row), dim=2) for row in tiles.split(columns)]
     pixels = tokenizer.decode_pixels(torch.cat(rows, dim=1)[None])[0]
     size = tokenizer.size
@@ -24,34 +26,61 @@ def whole(tokenizer, tiles, columns):
     return cut.permute(1, 3, 2, 4, 0).numpy()
 
 
-@given(st.integers(1, 5), st.integers(1, 20), st.integers(1, 4), st.integers(0, 99))
-@settings(deadline=None, max_examples=60)
-def test_a_reaching_end_leaves_no_seam(rows, columns, halo, seed):
+def watched(tokenizer):
+    """Record the shapes that go through the pixel decoder."""
+    shapes, decode = [], tokenizer.decode_pixels
+    tokenizer.decode_pixels = lambda window: shapes.append(tuple(window.shape)) or decode(window)
+    return shapes
+
+
+@given(
+    st.integers(1, 5), st.integers(1, 20), st.integers(1, 4), st.integers(1, 20), st.integers(0, 99)
+)
+@settings(deadline=None, max_examples=40)
+def test_a_decoder_that_reaches_over_borders_leaves_no_seam(rows, columns, halo, batch, seed):
     tokenizer = Reaching(halo)
     tiles = features(tokenizer, rows * columns, seed)
-    painted = np.stack(list(mosaic(tokenizer, iter(tiles), columns)))
-    assert np.array_equal(painted, whole(tokenizer, tiles, columns))
+    decoded = np.stack(list(decode_tiles(tokenizer, iter(tiles), [Grid(rows, columns)], batch)))
+    assert np.array_equal(decoded, whole(tokenizer, tiles, columns))
 
 
 @pytest.mark.parametrize("columns", [1, 7, 8, 9, 16, 17, 25])
-def test_wide_rows_are_painted_in_pieces(columns):
-    tokenizer, widths = Reaching(2), []
-    paint = tokenizer.decode_pixels
-    tokenizer.decode_pixels = lambda window: widths.append(window.shape[3]) or paint(window)
+def test_wide_rows_are_decoded_in_pieces(columns):
+    tokenizer = Reaching(2)
     tiles = features(tokenizer, 2 * columns, 0)
-    painted = np.stack(list(mosaic(tokenizer, iter(tiles), columns)))
-    assert max(widths) <= 8 * 4 + 2 * tokenizer.halo
-    tokenizer.decode_pixels = paint
-    assert np.array_equal(painted, whole(tokenizer, tiles, columns))
+    expected, shapes = whole(tokenizer, tiles, columns), watched(tokenizer)
+    decoded = np.stack(list(decode_tiles(tokenizer, iter(tiles), [Grid(2, columns)], 16)))
+    assert max(width for *_, width in shapes) <= 8 * 4 + 2 * tokenizer.halo
+    assert np.array_equal(decoded, expected)
 
 
-def test_tiles_that_do_not_reach_are_laid_side_by_side():
+def test_tiles_of_many_images_go_through_together():
+    tokenizer, grids = Reaching(1), [Grid(1, 1)] * 7 + [Grid(2, 3)]
+    tiles = features(tokenizer, 13, 0)
+    parts = zip(tiles.split([grid.tiles for grid in grids]), grids, strict=True)
+    expected = [row for part, grid in parts for row in whole(tokenizer, part, grid.columns)]
+    shapes = watched(tokenizer)
+    rows = list(decode_tiles(tokenizer, iter(tiles), grids, 4))
+    assert all(np.array_equal(*pair) for pair in zip(rows, expected, strict=True))
+    assert [count for count, *_ in shapes] == [4, 3, 1, 1]
+
+
+def test_the_rows_of_an_image_are_batched_too():
+    tokenizer = Reaching(1)
+    tiles = features(tokenizer, 2 * 9, 0)
+    expected, shapes = whole(tokenizer, tiles, 2), watched(tokenizer)
+    decoded = np.stack(list(decode_tiles(tokenizer, iter(tiles), [Grid(9, 2)], 8)))
+    assert np.array_equal(decoded, expected)
+    assert [count for count, *_ in shapes] == [1, 4, 3, 1]  # the first and last row have less halo
+
+
+def test_tiles_that_do_not_reach_over_borders_are_laid_side_by_side():
     tiles = features(Toy(), 6, 1)
-    first, second = mosaic(Toy(), iter(tiles), 3)
+    first, second = decode_tiles(Toy(), iter(tiles), [Grid(2, 3)], 4)
     assert np.array_equal(np.concatenate([first, second]), tiles.permute(0, 2, 3, 1).numpy())
 
 
-def test_three_rows_are_held_at_a_time():
+def test_memory_is_bounded_by_three_rows_and_a_batch():
     drawn = 0
 
     def one_by_one():
@@ -60,10 +89,18 @@ def test_three_rows_are_held_at_a_time():
             drawn += 1
             yield tile
 
-    for row, _ in enumerate(mosaic(Reaching(), one_by_one(), 4)):
-        assert drawn <= 4 * (row + 2)
+    for row, _ in enumerate(decode_tiles(Reaching(), one_by_one(), [Grid(10, 4)], 8)):
+        assert drawn <= 4 * (row + 2 + 2)
     assert drawn == 40
 
 
-def test_no_features_paint_nothing():
-    assert list(mosaic(Toy(), iter(()), 3)) == []
+def test_no_features_are_no_rows():
+    assert list(decode_tiles(Toy(), iter(()), [], 4)) == []
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_pixels_that_are_not_finite_are_refused(wrong):
+    tokenizer = Toy()
+    tokenizer.decode_pixels = lambda features: features * wrong
+    with pytest.raises(ModelError, match="not finite: its weights are damaged"):
+        list(decode_tiles(tokenizer, iter(features(Toy(), 2, 0)), [Grid(1, 2)], 4))

@@ -1,4 +1,4 @@
-"""FlexTok as a codec: pictures to bytes and back, through everything but its released weights."""
+"""FlexTok as a codec: images to bytes and back, through everything but its released weights."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from toys import codec
 from titokzip.bitstream import container
 from titokzip.codec import Codec
 from titokzip.errors import RateError
+from titokzip.images import plain
 from titokzip.rate_control import Rate
 
 
@@ -20,53 +21,53 @@ def tiny() -> Codec:
 
 
 @pytest.fixture(scope="module")
-def picture():
+def image():
     y, x = np.mgrid[:90, :120]
     waves = [np.sin(x / 9 + c) * np.cos(y / (7 + c)) for c in range(3)]
-    return Image.fromarray((127 + 100 * np.stack(waves, axis=-1)).astype(np.uint8))
+    return plain(Image.fromarray((127 + 100 * np.stack(waves, axis=-1)).astype(np.uint8)))
 
 
-def test_a_file_paints_the_same_picture_twice(tiny, picture):
-    data = tiny.compress(picture, Rate(tile=60))
-    assert container.unpack(data).header.grid.tiles == 4
+def test_a_file_decodes_to_the_same_image_twice(tiny, image):
+    data = tiny.compress(image, Rate(tile=60))
+    assert container.unpack(data).header.layout.grid.tiles == 4
     first = tiny.decompress(data)
-    assert first.size == picture.size
+    assert first.size == image.image.size
     assert np.asarray(first).std() > 10
     assert first.tobytes() == tiny.decompress(data).tobytes()
 
 
-def test_and_nearly_the_same_one_in_other_batches(tiny, picture):
-    data = tiny.compress(picture, Rate(tile=60))
-    alone = Codec(tiny.model, batch=1)
-    assert alone.compress(picture, Rate(tile=60)) == data
+def test_and_nearly_the_same_one_in_other_batches(tiny, image):
+    data = tiny.compress(image, Rate(tile=60))
+    alone = codec(tiny.layout.tokenizer, batch=1)
+    assert alone.compress(image, Rate(tile=60)) == data
     together, apart = (np.asarray(c.decompress(data), int) for c in (tiny, alone))
     assert np.abs(together - apart).max() <= 1
 
 
 @pytest.mark.parametrize("kept", [1, 5, 16])
-def test_fewer_tokens_are_fewer_bytes(tiny, picture, kept):
-    data = tiny.compress(picture, Rate(tokens=kept, tile=120))
-    header = container.unpack(data).header
-    assert (header.grid.tiles, header.tokens) == (1, kept)
+def test_fewer_tokens_are_fewer_bytes(tiny, image, kept):
+    data = tiny.compress(image, Rate(tokens=kept, tile=120))
+    layout = container.unpack(data).header.layout
+    assert (layout.grid.tiles, layout.tokens) == (1, kept)
     assert len(data) <= 19 + 2 * kept  # 16 bits a token
-    assert tiny.decompress(data).size == picture.size
+    assert tiny.decompress(data).size == image.image.size
 
 
-def test_more_tokens_than_there_are_is_refused(tiny, picture):
-    with pytest.raises(RateError, match="16 tokens a tile, not 17"):
-        tiny.compress(picture, Rate(tokens=17))
+def test_more_tokens_than_there_are_is_refused(tiny, image):
+    with pytest.raises(RateError, match="16 tokens per tile, not 17"):
+        tiny.compress(image, Rate(tokens=17))
 
 
-def test_a_limit_in_bytes_is_kept(tiny, picture):
+def test_a_limit_in_bytes_is_kept(tiny, image):
     for limit in (24, 40, 90):
-        data = tiny.compress(picture, Rate(max_bytes=limit))
+        data = tiny.compress(image, Rate(max_bytes=limit))
         assert len(data) <= limit
-        assert tiny.decompress(data).size == picture.size
+        assert tiny.decompress(data).size == image.image.size
 
 
-def test_a_file_cut_short_is_painted_from_its_first_layer(tiny, picture):
-    data = tiny.compress(picture, Rate(tile=15))
+def test_a_file_cut_short_is_decoded_from_its_first_layer(tiny, image):
+    data = tiny.compress(image, Rate(tile=15))
     assert container.unpack(data).header.layers == 2
     part = tiny.decompress(data[: 2 * len(data) // 3], partial=True)
-    assert part.size == picture.size
+    assert part.size == image.image.size
     assert part.tobytes() != tiny.decompress(data).tobytes()

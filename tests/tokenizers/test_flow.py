@@ -11,7 +11,7 @@ from titokzip.tokenizers.flextok.flow import (
     times,
 )
 
-TOLD, UNTOLD = torch.randn(2, 2, 3, 4, 4, generator=torch.Generator().manual_seed(5))
+CONDITIONAL, UNCONDITIONAL = torch.randn(2, 2, 3, 4, 4, generator=torch.Generator().manual_seed(5))
 
 
 def inner(a, b):
@@ -24,7 +24,7 @@ def test_noise_is_drawn_from_the_tokens_alone():
     assert drawn.shape == (2, 4, 8, 8)
     assert torch.equal(noise(tokens.flip(0).long(), (4, 8, 8)).flip(0), drawn)
     assert not torch.equal(noise(tokens[:, :2], (4, 8, 8)), drawn)
-    # What is painted from files must stay what it was; machines differ in the last bits.
+    # What is decoded from files must stay what it was; machines differ in the last bits.
     expected = torch.tensor([-1.191421, 0.279004, 0.026902, 0.284488])
     torch.testing.assert_close(drawn[0, 0, 0, :4], expected, rtol=0, atol=1e-5)
 
@@ -46,12 +46,12 @@ def test_times_go_from_noise_down():
 def test_a_straight_line_is_followed_to_its_end(steps):
     visited = []
 
-    def velocity(x, moment):
-        visited.append(moment)
-        return TOLD - UNTOLD
+    def velocity(x, step):
+        visited.append(step)
+        return CONDITIONAL - UNCONDITIONAL
 
-    end = integrate(velocity, TOLD, times(steps).tolist())
-    torch.testing.assert_close(end, UNTOLD, rtol=0, atol=1e-5)
+    end = integrate(velocity, CONDITIONAL, times(steps).tolist())
+    torch.testing.assert_close(end, UNCONDITIONAL, rtol=0, atol=1e-5)
     assert visited == times(steps).tolist()
 
 
@@ -61,38 +61,42 @@ def test_euler_takes_the_velocity_where_it_is():
     assert end.item() == pytest.approx(0.9**10)
 
 
-def test_classifier_free_guidance_goes_on_from_untold_to_told():
-    torch.testing.assert_close(classifier_free(TOLD, UNTOLD, 1.0), TOLD)
-    torch.testing.assert_close(classifier_free(TOLD, UNTOLD, 0.0), UNTOLD)
-    torch.testing.assert_close(classifier_free(TOLD, UNTOLD, 2.0), 2 * TOLD - UNTOLD)
+def test_classifier_free_guidance_extrapolates_past_the_condition():
+    torch.testing.assert_close(classifier_free(CONDITIONAL, UNCONDITIONAL, 1.0), CONDITIONAL)
+    torch.testing.assert_close(classifier_free(CONDITIONAL, UNCONDITIONAL, 0.0), UNCONDITIONAL)
+    torch.testing.assert_close(
+        classifier_free(CONDITIONAL, UNCONDITIONAL, 2.0), 2 * CONDITIONAL - UNCONDITIONAL
+    )
 
 
-def test_projected_guidance_is_short_and_across():
+def test_projected_guidance_is_short_and_orthogonal():
     for scale in (1.0, 7.5):
-        added = ProjectedGuidance()(TOLD, UNTOLD, scale) - TOLD
-        torch.testing.assert_close(inner(added, TOLD), torch.zeros(2), rtol=0, atol=1e-3)
-        change = TOLD - UNTOLD
+        added = ProjectedGuidance()(CONDITIONAL, UNCONDITIONAL, scale) - CONDITIONAL
+        torch.testing.assert_close(inner(added, CONDITIONAL), torch.zeros(2), rtol=0, atol=1e-3)
+        change = CONDITIONAL - UNCONDITIONAL
         assert (change.flatten(1).norm(dim=1) > 2.5).all()
         change *= 2.5 / change.flatten(1).norm(dim=1).view(2, 1, 1, 1)
-        share = (inner(change, TOLD) / inner(TOLD, TOLD)).view(2, 1, 1, 1)
-        torch.testing.assert_close(added, (scale - 1) * (change - share * TOLD))
+        share = (inner(change, CONDITIONAL) / inner(CONDITIONAL, CONDITIONAL)).view(2, 1, 1, 1)
+        torch.testing.assert_close(added, (scale - 1) * (change - share * CONDITIONAL))
 
 
 def test_projected_guidance_leaves_short_changes_their_length():
-    across = torch.zeros_like(TOLD)
-    across[:, 0, 0, :2] = torch.stack([-TOLD[:, 0, 0, 1], TOLD[:, 0, 0, 0]], dim=1) * 0.1
-    added = ProjectedGuidance()(TOLD, TOLD - across, 3.0) - TOLD
+    across = torch.zeros_like(CONDITIONAL)
+    across[:, 0, 0, :2] = (
+        torch.stack([-CONDITIONAL[:, 0, 0, 1], CONDITIONAL[:, 0, 0, 0]], dim=1) * 0.1
+    )
+    added = ProjectedGuidance()(CONDITIONAL, CONDITIONAL - across, 3.0) - CONDITIONAL
     torch.testing.assert_close(added, 2 * across, rtol=0, atol=1e-5)
 
 
-def test_projected_guidance_turns_against_its_past():
-    guidance, small = ProjectedGuidance(), 0.1 * (TOLD - UNTOLD)
-    first = guidance(TOLD, TOLD - small, 2.0) - TOLD
-    second = guidance(TOLD, TOLD - small, 2.0) - TOLD
-    third = guidance(TOLD, TOLD - small, 2.0) - TOLD
+def test_projected_guidance_has_negative_momentum():
+    guidance, small = ProjectedGuidance(), 0.1 * (CONDITIONAL - UNCONDITIONAL)
+    first = guidance(CONDITIONAL, CONDITIONAL - small, 2.0) - CONDITIONAL
+    second = guidance(CONDITIONAL, CONDITIONAL - small, 2.0) - CONDITIONAL
+    third = guidance(CONDITIONAL, CONDITIONAL - small, 2.0) - CONDITIONAL
     torch.testing.assert_close(second, 0.5 * first, rtol=0, atol=1e-5)
     torch.testing.assert_close(third, 0.75 * first, rtol=0, atol=1e-5)
 
 
-def test_nothing_to_be_told_changes_nothing():
-    assert torch.equal(ProjectedGuidance()(TOLD, TOLD, 7.5), TOLD)
+def test_guidance_without_a_condition_changes_nothing():
+    assert torch.equal(ProjectedGuidance()(CONDITIONAL, CONDITIONAL, 7.5), CONDITIONAL)

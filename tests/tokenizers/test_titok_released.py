@@ -6,17 +6,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from titoks import DIRECT, TWO_STAGE, build, pictures, released_shapes, weights
+from titoks import DIRECT, TWO_STAGE, build, images, released_shapes, weights
 
 from titokzip.errors import ModelError
-from titokzip.tokenizers.config import SMALL
 from titokzip.tokenizers.titok.checkpoint import from_state_dict
-from titokzip.tokenizers.titok.config import TextConfig, TiTokConfig, from_config
+from titokzip.tokenizers.titok.config import SMALL, TextConfig, TiTokConfig, from_config
 from titokzip.zoo.catalog import CONTINUOUS_VARIANTS, RELEASES, refuse_continuous
 
 # Recorded by running the official codes (bytedance/1d-tokenizer @ 942a96f and turingmotors/
 # One-D-Piece @ 473665d, torch 2.13, CPU) with `weights` of the same configuration and
-# `pictures(2, 64)`: the tokens, and the pixels [1, :, 34, 7::31] that they decode from so many of
+# `images(2, 64)`: the tokens, and the pixels [1, :, 34, 7::31] that they decode from so many of
 # them and a text. The nearest miss of a token is 1e-3 in squared distance, where machines differ
 # by 1e-6. The two-stage TiTok's own answers are those of One-D-Piece with all tokens.
 ONE_D_PIECE_64 = TiTokConfig(SMALL, SMALL, length=16, codebook=512, size=64, prefix_decodable=True)
@@ -32,7 +31,7 @@ PLAIN_TOKENS = [
     [479, 369, 460, 312, 202, 175, 369, 80, 142, 369, 460, 363, 417, 141, 479, 9],
     [417, 392, 392, 239, 316, 417, 417, 315, 499, 38, 405, 417, 417, 141, 315, 141],
 ]
-TEXT = pictures(2, 768)[:, 0, :77]
+TEXT = images(2, 768)[:, 0, :77]
 PREFIXES = [
     (16, None, [0.2173, -1.3557, 0.1338, 0.6852, -1.2098, -1.5124]),
     (5, None, [0.2987, -1.3328, 0.319, 0.8142, -1.2605, -1.5187]),
@@ -46,7 +45,7 @@ GUIDED = [
 
 
 @pytest.mark.parametrize(
-    ("config", "tokens", "paintings"),
+    ("config", "tokens", "decodings"),
     [
         (ONE_D_PIECE_64, LEGACY_TOKENS, PREFIXES),
         (DIRECT_64, PLAIN_TOKENS, DIRECT_PIXELS),
@@ -54,12 +53,12 @@ GUIDED = [
     ],
     ids=["two-stage and One-D-Piece", "direct", "TA-TiTok"],
 )
-def test_official_code_gives_the_same_tokens_and_pixels(config, tokens, paintings):
+def test_official_code_gives_the_same_tokens_and_pixels(config, tokens, decodings):
     model = build(config)
-    assert model.encode(pictures(2, 64)).tolist() == tokens
-    for kept, text, expected in paintings:
-        painted = model.decode_pixels(model.decode_features(torch.tensor(tokens)[:, :kept], text))
-        some = painted[1, :, 34, 7::31].flatten()
+    assert model.encode(images(2, 64)).tolist() == tokens
+    for kept, text, expected in decodings:
+        decoded = model.decode_pixels(model.decode_features(torch.tensor(tokens)[:, :kept], text))
+        some = decoded[1, :, 34, 7::31].flatten()
         torch.testing.assert_close(some, torch.tensor(expected), rtol=0, atol=3e-4)
 
 
@@ -125,8 +124,8 @@ def test_weights_of_another_model_are_counted():
         from_state_dict(TWO_STAGE, weights(DIRECT))
 
 
-def card(**vq):
-    """What the first released weights say of themselves, and changes to it."""
+def config_json(**vq):
+    """The config.json of the first released weights, with changes."""
     first = {
         "codebook_size": 4096,
         "token_size": 12,
@@ -170,37 +169,40 @@ ONE_D_PIECE_L = {"num_latent_tokens": 256, "strict_length_assertion": False}
         ("one-d-piece-l-256", ONE_D_PIECE_L),
     ],
 )
-def test_cards_are_read_as_the_official_code_reads_them(name, vq):
-    """What the first cards leave out means legacy: the is_legacy reshape and the VQGAN."""
+def test_configs_are_read_as_the_official_code_reads_them(name, vq):
+    """What the first configs leave out means legacy: the is_legacy reshape and the VQGAN."""
     config = RELEASES[name].config
-    assert from_config(card(**vq), text=config.text is not None) == config
+    assert from_config(config_json(**vq), text=config.text is not None) == config
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (card(token_size="12"), r"^model\.vq_model\.token_size is '12', not int$"),
-        (card(use_l2_norm=1), r"^model\.vq_model\.use_l2_norm is 1, not bool$"),
+        (config_json(token_size="12"), r"^model\.vq_model\.token_size is '12', not int$"),
+        (config_json(use_l2_norm=1), r"^model\.vq_model\.use_l2_norm is 1, not bool$"),
         (
-            card(num_latent_tokens="${a}"),
+            config_json(num_latent_tokens="${a}"),
             r"^model\.vq_model\.num_latent_tokens is '\$\{a\}', not int$",
         ),
-        (card(codebook_size=None), r"^model\.vq_model\.codebook_size is None, not int$"),
-        (card(vit_enc_model_size="huge"), r"there is no such model \('huge'\)$"),
-        (card(vit_enc_patch_size=8), r"encoder patches of 8, decoder patches of 16$"),
-        (card(vit_enc_patch_size=0, vit_dec_patch_size=0), r"there is no such model"),
+        (config_json(codebook_size=None), r"^model\.vq_model\.codebook_size is None, not int$"),
+        (config_json(vit_enc_model_size="huge"), r"there is no such model \('huge'\)$"),
+        (config_json(vit_enc_patch_size=8), r"encoder patches of 8, decoder patches of 16$"),
+        (config_json(vit_enc_patch_size=0, vit_dec_patch_size=0), r"there is no such model"),
         (
-            card(finetune_decoder=False),
+            config_json(finetune_decoder=False),
             r"is_legacy True and finetune_decoder False: a stage-1 model",
         ),
-        (card(quantize_mode="vae"), r"quantize_mode is 'vae': its latents are continuous"),
-        (card() | {"dataset": {}}, r"^dataset\.preprocessing is missing$"),
-        (card() | {"dataset": {"preprocessing": {}}}, r"^dataset\.preprocessing\.crop_size is mi"),
+        (config_json(quantize_mode="vae"), r"quantize_mode is 'vae': its latents are continuous"),
+        (config_json() | {"dataset": {}}, r"^dataset\.preprocessing is missing$"),
+        (
+            config_json() | {"dataset": {"preprocessing": {}}},
+            r"^dataset\.preprocessing\.crop_size is mi",
+        ),
         ({}, r"^model is missing$"),
         ({"model": 7}, r"^model is 7, not dict$"),
     ],
 )
-def test_wrong_cards_are_named(wrong, message):
+def test_wrong_configs_are_named(wrong, message):
     with pytest.raises(ModelError, match=message):
         from_config(wrong)
 

@@ -41,8 +41,8 @@ def test_training_predicts_what_sampling_asks_for():
     """The decoder at one time for all images, and at a time for each, is the same network."""
     model, (latents, _) = flextoks.build(), cases.latents()
     tokens = model.quantizer(model.encoder(latents))
-    known = model.decoder.known(model.quantizer.lookup(tokens[:, :5]))
-    (moment,) = model.decoder.moments(torch.tensor([0.3]), model.config.max_timestep)
+    known = model.decoder.conditional(model.quantizer.look_up(tokens[:, :5]))
+    (moment,) = model.decoder.modulations(torch.tensor([0.3]), model.config.max_timestep)
     wanted = model.decoder(latents, known, moment)
     codes = flextok_forward.rounded(model.quantizer, model.encoder(latents))
     kept, times = torch.full((4,), 5), torch.full((4,), 0.3)
@@ -56,7 +56,7 @@ def test_rounding_gives_the_codes_of_the_tokens_and_passes_gradients():
     latents = torch.linspace(-4, 4, 8 * 6).view(1, 8, 6).requires_grad_()
     codes = flextok_forward.rounded(model.quantizer, latents)
     tokens = model.quantizer(latents.detach())
-    torch.testing.assert_close(codes.detach(), model.quantizer.lookup(tokens))
+    torch.testing.assert_close(codes.detach(), model.quantizer.look_up(tokens))
     codes.sum().backward()
     assert (latents.grad > 0).all()
 

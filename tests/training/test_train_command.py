@@ -49,7 +49,14 @@ def test_a_model_is_trained_added_and_compresses(folder, tmp_path, models):
     ]  # fmt: skip
     run("models", "add", out / "mine")
     manifest = zoo.find("mine")
-    assert (manifest.tokens, manifest.vocabulary, manifest.kind) == (16, 64, "titok")
+    release = zoo.release_of(manifest)
+    assert (release.tokens, release.vocabulary, manifest.kind) == (16, 64, "titok")
+    (row,) = [
+        r
+        for r in json.loads(run("models", "list", "--json").stdout)["models"]
+        if r["name"] == "mine"
+    ]
+    assert (row["tokens"], row["parameters"]) == (16, 66_684)
     run("models", "verify", "mine")
     photo(40, 30).save(tmp_path / "a.png")
     run("compress", tmp_path / "a.png", "-m", "mine", "--verify")

@@ -47,7 +47,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_spares_the_saved_state(shard
     trainer.save(tmp_path)
     before = (tmp_path / checkpoint.RESUME).read_bytes()
     with torch.no_grad():
-        trainer.task.module.decoder.mask.fill_(float("nan"))
+        trainer.task.module.decoder.mask_token.fill_(float("nan"))
     with pytest.raises(Diverged, match=r"step 3: not finite: .*loss"):
         trainer.advance()
     with pytest.raises(Diverged):

@@ -4,7 +4,7 @@ for the script that trains the official code beside ours (benchmarks/titok_train
 from dataclasses import replace
 
 import torch
-from titoks import pictures, weight, weights
+from titoks import images, weight, weights
 
 from titokzip.tokenizers.config import ViTConfig
 from titokzip.tokenizers.titok import vqgan_encoder
@@ -48,12 +48,12 @@ STAGE_2_LOSSES = PixelLosses(
 
 def batch(size=64, count=IMAGES):
     """Make images that are trained on, with text features for those that read some."""
-    images = (pictures(count, size) * 255).round().to(torch.uint8)
-    return {"image": images, "seed": torch.arange(count), "label": torch.full((count,), -1)}
+    pixels = (images(count, size) * 255).round().to(torch.uint8)
+    return {"image": pixels, "seed": torch.arange(count), "label": torch.full((count,), -1)}
 
 
 def text(count=IMAGES, config=GUIDED):
-    return pictures(count, 64)[:, 0, : config.text.positions, : config.text.channels]
+    return images(count, 64)[:, 0, : config.text.positions, : config.text.channels]
 
 
 def fill(module, prefix):

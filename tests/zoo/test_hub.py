@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import torch
 from photos import photo
 from releases import REVISION, TINY, Hub, official_folder, register
 from run import files
-from titoks import DIRECT, build, pictures, weights
+from titoks import DIRECT, build, images, weights
 
 from titokzip import zoo
 from titokzip.codec import Codec
@@ -32,7 +33,7 @@ def release_files(tmp_path_factory):
 
 @pytest.fixture
 def hub(release_files, monkeypatch, tmp_path):
-    """Serve the tiny release, with caches and cards below `tmp_path`."""
+    """Serve the tiny release, with caches and manifests below `tmp_path`."""
     hub = Hub(release_files)
     register(monkeypatch)
     monkeypatch.setenv("TITOKZIP_MODELS", str(tmp_path / "models"))
@@ -50,7 +51,7 @@ def hub(release_files, monkeypatch, tmp_path):
 
 
 def refused(force=False):
-    """Expect one line, no card and no weights."""
+    """Expect one line, no manifest and no weights."""
     with pytest.raises(ModelError) as caught:
         zoo.pull(TINY, force)
     assert "\n" not in str(caught.value)
@@ -84,7 +85,7 @@ def test_what_other_tools_fetched_is_not_fetched_again(hub):
     assert len(hub.fetched()) == 1
 
 
-def test_a_cut_connection_is_taken_up_where_it_broke(hub, monkeypatch):
+def test_a_broken_connection_is_resumed(hub, monkeypatch):
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
     hub.cut = 100_000
     manifest = zoo.pull(TINY)
@@ -124,24 +125,24 @@ def test_no_room(hub, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("refusal", "told"),
+    ("refusal", "message"),
     [
         ((404, "RepoNotFound"), "answers 404"),
         ((401, None), "answers 401"),
-        ((403, "GatedRepo"), "accept its terms"),
+        ((403, "GatedRepo"), "behind terms to accept"),
         ((403, None), "answers 403"),
         ((503, None), "answers 503"),
     ],
 )
-def test_what_the_hub_refuses(hub, refusal, told):
+def test_what_the_hub_refuses(hub, refusal, message):
     hub.refusal = refusal
-    assert told in refused()
+    assert message in refused()
 
 
 def test_a_repository_without_weights(hub):
     del hub.files["model.safetensors"]
-    told = "someone/tokenizer_tiny_6_imagenet holds no model.safetensors or pytorch_model.bin"
-    assert refused() == told
+    message = "someone/tokenizer_tiny_6_imagenet holds no model.safetensors or pytorch_model.bin"
+    assert refused() == message
 
 
 @pytest.fixture
@@ -157,14 +158,14 @@ def test_a_repository_of_a_pickle_alone(pickled, monkeypatch):
     manifest = zoo.pull(TINY)
     assert manifest.weights[0].name == "pytorch_model.bin"
     assert (manifest.config["config"], manifest.config["revision"]) == (None, REVISION)
-    tiles = pictures(2, 32)
+    tiles = images(2, 32)
     assert torch.equal(zoo.load(manifest).tokenizer.encode(tiles), build(DIRECT).encode(tiles))
     manifest.path.unlink()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert zoo.pull(TINY) == manifest
 
 
-def test_a_release_whose_weights_do_not_show_all_needs_its_config(pickled):
+def test_a_release_whose_weights_do_not_determine_it_needs_its_config(pickled):
     flow = replace(TINY, config=flextoks.TINY)
     with pytest.raises(ModelError, match=r"tokenizer_tiny_6_imagenet holds no config\.json"):
         zoo.pull(flow)
@@ -204,14 +205,25 @@ def test_removed_after_the_cache_is_gone(hub, tmp_path):
     assert files(tmp_path / "models") == []
 
 
+def test_weights_elsewhere_take_nothing_out_of_the_cache(hub, tmp_path):
+    """A manifest may name any revision; only that of its own weights is deleted."""
+    manifest = zoo.pull(TINY)
+    fields = json.loads(manifest.path.read_text())
+    copy = shutil.copy(manifest.weights[0], tmp_path / "copy.safetensors")
+    manifest.path.write_text(json.dumps(fields | {"weights": str(copy)}))
+    zoo.remove(zoo.find("tiny-6"))
+    assert manifest.weights[0].exists()
+    assert copy.exists()
+
+
 def test_without_the_library(hub, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ModelError, match=r"pip install 'titokzip\[hub\]'"):
         zoo.pull(TINY)
 
 
-def asked_for(environment):
-    """Pull in a process of its own, as the environment says; what it says on stderr."""
+def error_of_pull(environment):
+    """Pull in a process with this environment, which fails; what it writes to stderr."""
     code = "from titokzip.cli import main; main()"
     command = [sys.executable, "-c", code, "models", "pull", "titok-l32"]
     done = subprocess.run(
@@ -223,7 +235,7 @@ def asked_for(environment):
 
 
 def test_the_settings_of_the_hub_are_those_of_other_tools(hub, tmp_path):
-    told = asked_for({"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path)})
-    assert f"{hub.url} answers 404 for yucornetto/tokenizer_titok_l32_imagenet/" in told
-    told = asked_for({"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)})
-    assert f"is not in {tmp_path}/hub, and HF_HUB_OFFLINE is set" in told
+    message = error_of_pull({"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path)})
+    assert f"{hub.url} answers 404 for yucornetto/tokenizer_titok_l32_imagenet/" in message
+    message = error_of_pull({"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)})
+    assert f"is not in {tmp_path}/hub, and HF_HUB_OFFLINE is set" in message

@@ -6,11 +6,11 @@ import pytest
 import torch
 from releases import official_config, official_folder, refused, register
 from safetensors.torch import save_file
-from titoks import DIRECT, TWO_STAGE, build, pictures, weights
+from titoks import DIRECT, TWO_STAGE, build, images, weights
 
 from titokzip import zoo
 from titokzip.errors import ModelError
-from titokzip.tokenizers.config import read_config_json
+from titokzip.tokenizers.config_json import read_config_json
 from titokzip.tokenizers.flextok.network import FlexTok
 from titokzip.tokenizers.titok.config import check_config
 from titokzip.tokenizers.titok.network import TiTok
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("known")
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"latent_tokens": None}, "lack latent_tokens"),
         ({"surplus": torch.zeros(1)}, "unexpected surplus"),
@@ -29,10 +29,10 @@ pytestmark = pytest.mark.usefixtures("known")
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_tensors_that_do_not_fit_are_named(folder, change, told):
+def test_tensors_that_do_not_fit_are_named(folder, change, message):
     state = {k: v for k, v in (weights(DIRECT) | change).items() if v is not None}
     save_file(state, folder / "model.safetensors")
-    refused(folder, told)
+    refused(folder, message)
 
 
 def test_usage_statistics_of_training_are_ignored(folder):
@@ -43,7 +43,7 @@ def test_usage_statistics_of_training_are_ignored(folder):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"num_latent_tokens": 7}, "num_latent_tokens gives 7, but the release has 6"),
         ({"codebook_size": 65}, "codebook_size gives 65, but the release has 64"),
@@ -58,8 +58,8 @@ def test_usage_statistics_of_training_are_ignored(folder):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_configs_that_contradict_are_refused(tmp_path, change, told):
-    refused(official_folder(tmp_path / "tiny-6", **change), told)
+def test_configs_that_contradict_are_refused(tmp_path, change, message):
+    refused(official_folder(tmp_path / "tiny-6", **change), message)
 
 
 def test_references_in_configs_are_looked_up(folder):
@@ -73,7 +73,7 @@ DEEP = '{"a":' * 900 + "1" + "}" * 900  # read as JSON, but too deep for us
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "<html>", "[" * 100_000, "\xff", DEEP])
-def test_configs_that_are_none(folder, text):
+def test_what_is_no_config(folder, text):
     (folder / "config.json").write_text(text, encoding="latin-1")
     refused(folder, "config.json")
 
@@ -111,12 +111,12 @@ def test_legacy_weights_load_as_legacy(monkeypatch, tmp_path):
     save_file(weights(TWO_STAGE), tmp_path / "tiny-6.safetensors")
     tokenizer = zoo.load(zoo.add(tmp_path / "tiny-6.safetensors")).tokenizer
     assert tokenizer.config.is_legacy
-    assert torch.equal(tokenizer.encode(pictures(2, 32)), build(TWO_STAGE).encode(pictures(2, 32)))
+    assert torch.equal(tokenizer.encode(images(2, 32)), build(TWO_STAGE).encode(images(2, 32)))
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "bin"])
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "message"),
     [
         (b"", "cannot be read as weights"),
         (b"<!DOCTYPE html>\n<html>404</html>", "a web page, not weights"),
@@ -127,10 +127,10 @@ def test_legacy_weights_load_as_legacy(monkeypatch, tmp_path):
     ],
     ids=str,
 )
-def test_what_is_not_weights(tmp_path, suffix, data, told):
+def test_what_is_not_weights(tmp_path, suffix, data, message):
     path = tmp_path / f"tiny-6.{suffix}"
     path.write_bytes(data)
-    refused(path, told)
+    refused(path, message)
 
 
 def test_pickles_of_anything_else_are_not_run(tmp_path):
@@ -139,7 +139,7 @@ def test_pickles_of_anything_else_are_not_run(tmp_path):
             return exec, ("raise SystemExit('harm')",)
 
     torch.save({"latent_tokens": Harm()}, tmp_path / "tiny-6.bin")
-    refused(tmp_path / "tiny-6.bin", "(damaged, or no pickle of tensors alone)")
+    refused(tmp_path / "tiny-6.bin", "(damaged, or no pickle of tensors alone: __builtin__ exec)")
     torch.save({"state_dict": weights(DIRECT)}, tmp_path / "tiny-6.pth")
     refused(tmp_path / "tiny-6.pth", "something other than named tensors")
 
@@ -151,14 +151,14 @@ def test_cut_weights_are_refused(folder, kept):
     refused(folder, "cannot be read as weights")
 
 
-def test_folders_that_lack_something(folder):
+def test_folders_that_lack_a_file(folder):
     (folder / "config.json").rename(folder / "config.yaml")
     assert zoo.add(folder).config["config"] is None
     (folder / "model.safetensors").rename(folder / "model.tensors")
     refused(folder, "no model.safetensors or pytorch_model.bin in this folder", force=True)
 
 
-def test_releases_are_told_apart_by_two_bytes():
+def test_two_bytes_identify_a_release():
     prefixes = {release.prefix for release in zoo.RELEASES.values()}
     assert len(prefixes) == len(zoo.RELEASES)
     assert zoo.find("xs").fingerprint[:2] not in prefixes
@@ -172,7 +172,7 @@ def test_prefixes_never_change():
 
 
 @pytest.mark.parametrize("name", [n for n in catalog.RELEASES if "d18" not in n])
-def test_the_catalogue_says_what_the_architectures_are(name):
+def test_the_catalog_says_what_the_architectures_are(name):
     release = zoo.RELEASES[name]
     with torch.device("meta"):
         model = {"titok": TiTok, "flextok": FlexTok}[release.family](release.config)

@@ -1,4 +1,4 @@
-"""Released weights that are added from files: names, cards, and what is found of them again."""
+"""Released weights that are added from files: names, manifests, and what is found of them again."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ from photos import photo
 from releases import FLEXTOK, TINY, flextok_folder, official_folder, own, refused
 from run import files
 from safetensors.torch import load_file, save_file
-from titoks import DIRECT, build, pictures, weights
+from titoks import DIRECT, build, images, weights
 
 from titokzip import zoo
 from titokzip.bitstream.container import unpack
@@ -37,8 +37,8 @@ def test_a_folder_is_added_and_loaded(folder, tmp_path):
     assert manifest.size == manifest.weights[0].stat().st_size
     loaded = zoo.load(manifest)
     assert loaded.fingerprint == manifest.fingerprint
-    tokens = loaded.tokenizer.encode(pictures(2, 32))
-    assert torch.equal(tokens, build(DIRECT).encode(pictures(2, 32)))
+    tokens = loaded.tokenizer.encode(images(2, 32))
+    assert torch.equal(tokens, build(DIRECT).encode(images(2, 32)))
 
 
 @pytest.mark.parametrize("legacy", [False, True])
@@ -47,11 +47,11 @@ def test_pickles_of_tensors_are_added(folder, legacy):
     same = zoo.add(folder, name="other", like="tiny-6")
     assert manifest.name == "tiny-6"
     assert manifest.fingerprint == same.fingerprint
-    tokens = zoo.load(manifest).tokenizer.encode(pictures(2, 32))
-    assert torch.equal(tokens, zoo.load(same).tokenizer.encode(pictures(2, 32)))
+    tokens = zoo.load(manifest).tokenizer.encode(images(2, 32))
+    assert torch.equal(tokens, zoo.load(same).tokenizer.encode(images(2, 32)))
 
 
-def test_cards_are_kept_where_caches_are(folder, monkeypatch, tmp_path):
+def test_manifests_are_kept_where_caches_are(folder, monkeypatch, tmp_path):
     monkeypatch.delenv("TITOKZIP_MODELS")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert zoo.add(folder).path == tmp_path / "cache/titokzip/models/tiny-6.model.json"
@@ -69,14 +69,14 @@ def test_cards_are_kept_where_caches_are(folder, monkeypatch, tmp_path):
         "Tiny_6.pth",
     ],
 )
-def test_names_of_weights_tell_their_release(path, tmp_path):
+def test_names_of_weights_identify_their_release(path, tmp_path):
     assert zoo.known_as(tmp_path / path) == TINY
 
 
-def test_names_that_tell_nothing(folder, tmp_path):
+def test_names_that_identify_nothing(folder, tmp_path):
     moved = folder.rename(tmp_path / "x")
-    refused(moved, "--like names one")
-    refused(moved, "--like names one", name="mine")
+    refused(moved, "say which one it is like")
+    refused(moved, "say which one it is like", name="mine")
     refused(moved, "no release is named 'titok'; there is: titok-l32, ", like="titok")
     refused(moved, "use titok-l32", like="titok-ll32-vae")
     refused(tmp_path / "tokenizer_titok_bl64_vae_c16_imagenet", "use titok-bl64")
@@ -135,7 +135,7 @@ def test_another_codebook_is_another_model(folder, monkeypatch):
     assert other.fingerprint[2:4] != manifest.fingerprint[2:4]
 
 
-def test_another_painter_reads_the_same_files(folder):
+def test_another_decoder_reads_the_same_files(folder):
     manifest = zoo.add(folder)
     state = weights(DIRECT)
     state["decoder.mask_token"] += 1
@@ -175,10 +175,10 @@ def test_other_maps_into_the_code_are_another_flextok(flextok):
     assert other.fingerprint[2:4] != first.fingerprint[2:4]
 
 
-def test_damaged_cards_are_passed_over_and_refused(folder):
+def test_damaged_manifests_are_passed_over_and_refused(folder):
     manifest = zoo.add(folder)
     right = json.loads(manifest.path.read_bytes())
-    for change, told in (
+    for change, message in (
         ({"format": "x"}, "not the manifest of a model"),
         ({"release": "x"}, "newer"),
         ({"sha256": "x"}, "damaged"),
@@ -190,14 +190,14 @@ def test_damaged_cards_are_passed_over_and_refused(folder):
     ):
         manifest.path.write_text(json.dumps(right | change))
         assert own() == []
-        with pytest.raises(ModelError, match=told):
+        with pytest.raises(ModelError, match=message):
             zoo.read_manifest(manifest.path)
     manifest.path.write_text(json.dumps(right | {"length": "x"}))
     assert zoo.read_manifest(manifest.path).tokens == 6
     del right["revision"]
     for text in ("", "[]", "1", "{", json.dumps(right)):
         manifest.path.write_text(text)
-        with pytest.raises(ModelError, match="damaged"):
+        with pytest.raises(ModelError, match=r"JSON|damaged \(revision"):
             zoo.read_manifest(manifest.path)
 
 
@@ -207,6 +207,27 @@ def test_removed_without_its_weights(folder):
     assert files(folder) == ["config.json", "model.safetensors"]
     with pytest.raises(ModelError, match="not pulled or added"):
         zoo.remove(zoo.find("xs"))
+
+
+def test_only_manifests_in_their_folder_are_removed(folder, tmp_path):
+    manifest = zoo.add(folder)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    copy = shutil.copy(manifest.path, outside / "tiny-6.model.json")
+    (tmp_path / "models/link").symlink_to(outside, target_is_directory=True)
+    for path in (
+        copy,
+        tmp_path / "models/../outside/tiny-6.model.json",
+        tmp_path / "models/link" / copy.name,
+    ):
+        with pytest.raises(ModelError, match="not pulled or added"):
+            zoo.remove(zoo.find(str(path)))
+        assert copy.is_file()
+    manifest.path.unlink()
+    manifest.path.symlink_to(copy)
+    zoo.remove(zoo.find("tiny-6"))  # the link, not what it leads to
+    assert copy.is_file()
+    assert not manifest.path.is_symlink()
 
 
 def test_files_find_their_model(folder, monkeypatch, tmp_path):

@@ -24,14 +24,14 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def prior(model):
+def context_model(model):
     return tiny.tables(model)
 
 
 @pytest.fixture(scope="module")
-def saved(model, prior, tmp_path_factory):
+def saved(model, context_model, tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    return zoo.save(path, "tiny", model, prior, "none")
+    return zoo.save(path, "tiny", model, context_model, "none")
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def sealed(path, metadata=(), **tensors):
     return edited(path, sums)
 
 
-def test_a_saved_model_is_loaded(model, prior, saved):
+def test_a_saved_model_is_loaded(model, context_model, saved):
     loaded = zoo.load(saved)
     assert loaded.fingerprint == saved.fingerprint
     assert (saved.name, saved.licence, saved.tokens) == ("tiny", "none", 8)
@@ -79,7 +79,7 @@ def test_a_saved_model_is_loaded(model, prior, saved):
     torch.testing.assert_close(
         loaded.tokenizer.decode_features(tokens), model.decode_features(tokens), atol=1e-3, rtol=0
     )
-    for name, table in prior.to_tables().items():
+    for name, table in context_model.to_tables().items():
         assert np.array_equal(loaded.context_model.to_tables()[name], table)
 
 
@@ -91,49 +91,53 @@ def test_networks_are_saved_in_half_precision(saved):
     assert kinds["basis"] == kinds["gain"] == "float32"
 
 
-def test_saving_is_whole_or_not_at_all(model, prior, saved, tmp_path, monkeypatch):
+def test_saving_is_whole_or_not_at_all(model, context_model, saved, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("disk full")
 
     before = shutil.copy(saved.path, tmp_path / "old.safetensors").read_bytes()
     monkeypatch.setattr(embedded, "save_file", fail)
     with pytest.raises(OSError, match="disk full"):
-        zoo.save(tmp_path / "old.safetensors", "new", model, prior, "none")
+        zoo.save(tmp_path / "old.safetensors", "new", model, context_model, "none")
     assert (tmp_path / "old.safetensors").read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize("part", ["reader", "painter"])
-def test_better_networks_keep_the_fingerprint(model, prior, saved, tmp_path, part):
+def test_better_networks_keep_the_fingerprint(model, context_model, saved, tmp_path, part):
     other = tiny.spectral()
     for key, parameter in other.named_parameters():
         parameter += 0.1 * key.startswith(part)
-    manifest = zoo.save(tmp_path / "new.safetensors", "new", other, prior, "none")
+    manifest = zoo.save(tmp_path / "new.safetensors", "new", other, context_model, "none")
     assert manifest.fingerprint == saved.fingerprint
     assert manifest.digest != saved.digest
     old = Codec(zoo.load(saved)).compress(photo(60, 40))
     assert Codec(zoo.load(manifest)).decompress(old).size == (60, 40)
 
 
-def test_two_painters_read_the_same_tokens(model, prior, saved, tmp_path):
+def test_two_models_read_the_same_tokens(model, context_model, saved, tmp_path):
     textured = tiny.spectral(texture=4)
     textured.load_state_dict(model.state_dict(), strict=False)
-    manifest = zoo.save(tmp_path / "vivid.safetensors", "vivid", textured, prior, "none")
+    manifest = zoo.save(
+        tmp_path / "perceptual.safetensors", "perceptual", textured, context_model, "none"
+    )
     assert manifest.fingerprint == saved.fingerprint
     data = Codec.of(saved, "cpu").compress(photo(60, 40))
     assert data == Codec.of(manifest, "cpu").compress(photo(60, 40))
-    plain, vivid = (
+    plain, perceptual = (
         Codec.of(each, "cpu", precision="auto").decompress(data) for each in (saved, manifest)
     )
-    assert plain.tobytes() != vivid.tobytes()
-    assert decompress(data, model=str(manifest.path), device="cpu").tobytes() == vivid.tobytes()
+    assert plain.tobytes() != perceptual.tobytes()
+    assert (
+        decompress(data, model=str(manifest.path), device="cpu").tobytes() == perceptual.tobytes()
+    )
 
 
 @pytest.mark.parametrize("name", ["basis", "colour", "mean", "step", "gain", "plane", "places"])
-def test_another_code_has_another_fingerprint(prior, saved, tmp_path, name):
+def test_another_code_has_another_fingerprint(context_model, saved, tmp_path, name):
     other = tiny.spectral()
     other.get_buffer(name).add_(1)
-    manifest = zoo.save(tmp_path / "new.safetensors", "new", other, prior, "none")
+    manifest = zoo.save(tmp_path / "new.safetensors", "new", other, context_model, "none")
     assert manifest.fingerprint != saved.fingerprint
 
 
@@ -163,11 +167,11 @@ def test_every_flipped_bit_of_a_tensor_is_found(copy):
         data[place] ^= 1 << place % 8
 
 
-def test_flipped_bits_of_the_card_are_no_crash(copy):
+def test_flipped_bits_of_the_manifest_are_no_crash(copy):
     data = bytearray(copy.read_bytes())
     stop = data.index(b"}}") + 2
     found = []
-    for place in [*range(0, 8), *range(8, stop, 3)]:
+    for place in [*range(0, 8), *range(8, stop, 13)]:
         data[place] ^= 1 << place % 8
         copy.write_bytes(data)
         try:
@@ -175,7 +179,7 @@ def test_flipped_bits_of_the_card_are_no_crash(copy):
         except ModelError as error:
             found.append(str(error))
         data[place] ^= 1 << place % 8
-    assert len(found) > 100
+    assert len(found) > 30
     assert all(str(copy) in line for line in found)
 
 
@@ -195,7 +199,7 @@ def test_what_is_no_model_is_refused(copy, tmp_path):
 
 
 @pytest.mark.parametrize("key", ["name", "kind", "fingerprint", "digest", "config", "licence"])
-def test_a_card_that_lacks_a_line_is_refused(copy, key):
+def test_a_manifest_that_lacks_a_line_is_refused(copy, key):
     assert "manifest is damaged" in refused(edited(copy, {key: None}))
 
 
@@ -204,7 +208,7 @@ def test_a_card_that_lacks_a_line_is_refused(copy, key):
     [{"fingerprint": "no hex"}, {"config": "{"}, {"digest": "00" * 32}, {"fingerprint": "00" * 32}],
     ids=str,
 )
-def test_a_wrong_card_is_refused(copy, change):
+def test_a_wrong_manifest_is_refused(copy, change):
     assert "damaged" in refused(edited(copy, change))
 
 
@@ -231,7 +235,16 @@ def test_tensors_that_do_not_fit_are_refused_even_under_right_checksums(copy, ch
 
 @pytest.mark.parametrize(
     "change",
-    [{"heads": 0}, {"width": 17}, {"depth": 2}, {"wdth": 16}, {"size": 33}, {"patch": 8}],
+    [
+        {"heads": 0},
+        {"width": 17},
+        {"depth": 2},
+        {"depth": 100_000_000},
+        {"width": 1 << 40},
+        {"wdth": 16},
+        {"size": 33},
+        {"patch": 8},
+    ],
     ids=str,
 )
 def test_configs_that_do_not_fit_are_refused(copy, saved, change):

@@ -1,7 +1,8 @@
-"""Where the photos of a data set are, in the layouts in which people have them.
+"""Where the images of a data set are, in the layouts in which people have them.
 
-A data set is a folder with photos at any depth (flat, or ImageFolder's a folder a class), a folder
-with tar shards of photos (WebDataset), one tar, or one photo. Labels are not needed.
+A data set is a folder with images at any depth (flat, or a folder a class as in ImageFolder), a
+folder with tar shards of images (WebDataset), one tar, or one image. Labels are not needed. Links
+are followed. What looks like data and cannot be read, such as a compressed shard, is named.
 """
 
 import hashlib
@@ -17,16 +18,20 @@ from pathlib import Path
 from PIL import Image
 
 from titokzip import images
+from titokzip.bench.data_files import PACKED, SUFFIXES, walk
 from titokzip.errors import TitokzipError
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm"}
 SAMPLES = (
     "astronaut.png", "camera.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg",
 )  # fmt: skip
 
 
 class DatasetError(TitokzipError):
-    """A data set is not here, or holds no photo."""
+    """A data set is not here, or holds no image."""
+
+
+class NotHere(DatasetError):
+    """A well-known data set is not below the folder of data sets."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Place:
 
     folders: tuple[str, ...]  # below the data root; the first is the one to recommend
     source: str
+    without: tuple[str, ...] = ()  # images that another of these sets has
 
 
 PLACES = {
@@ -55,6 +61,16 @@ PLACES = {
         ("clic2020/test", "clic2020", "clic", "CLIC2020", "clic.tar"),
         "https://clic.compression.cc (CLIC 2020 test, professional and mobile)",
     ),
+    "cq100": Place(
+        ("cq100", "CQ100", "CQ100/img"),
+        "https://data.mendeley.com/datasets/vw5ys9hfxw/3 (CQ100, 100 photos, CC BY-SA 4.0)",
+        without=("ball_caps", "girl", "macaws", "motocross"),  # kodim03, 15, 23 and 05
+    ),
+    "imagenet-heldout": Place(
+        ("imagenet-heldout",),
+        "https://image-net.org (100 photos, centre crops of 256; titokzip/bench/held_out.json)",
+    ),
+    "graphics": Place(("graphics",), "`python benchmarks/graphics.py FOLDER`, which draws them"),
     "div2k": Place(
         ("DIV2K_valid_HR", "DIV2K/DIV2K_valid_HR", "div2k", "div2k.tar"),
         "https://data.vision.ee.ethz.ch/cvl/DIV2K (DIV2K_valid_HR.zip)",
@@ -64,11 +80,11 @@ PLACES = {
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is done to a photo before anything is measured, and to what our codec paints."""
+    """What is done to an image before anything is measured, and to what our codec decodes."""
 
     resize: int | None = None  # shorter side in pixels, bicubic
     crop: int | None = None  # side of the centre square in pixels
-    truncate: bool = False  # what is painted to 8 bits, as TiTok's evaluator does; else rounded
+    truncate: bool = False  # decoded pixels to 8 bits, as TiTok's evaluator does; else rounded
 
     def apply(self, image: Image.Image) -> Image.Image:
         """Resize, then crop."""
@@ -85,12 +101,12 @@ class Protocol:
         steps = [f"shorter side {self.resize} bicubic"] if self.resize else []
         steps += [f"centre crop {self.crop}"] if self.crop else []
         steps = steps or ["full resolution"]
-        return ", ".join([*steps, "painted pixels truncated"] if self.truncate else steps)
+        return ", ".join([*steps, "decoded pixels truncated"] if self.truncate else steps)
 
 
 @dataclass(frozen=True)
 class Item:
-    """One photo of a data set: a file, or a stretch of a tar."""
+    """One image of a data set: a file, or a stretch of a tar."""
 
     name: str
     path: Path
@@ -98,43 +114,35 @@ class Item:
     size: int = -1  # bytes; -1 is all of the file
 
     def read(self) -> bytes:
-        """Read the bytes of the photo's file."""
+        """Read the bytes of the image's file."""
         with self.path.open("rb") as file:
             file.seek(self.offset)
             return file.read(self.size)
 
     def load(self, protocol: Protocol) -> images.InputImage:
-        """Open the photo and bring it under the protocol, transparency laid on white.
+        """Open the image and bring it under the protocol, transparency laid on white.
 
         Raises:
             ImageError: it is broken.
         """
-        picture = images.read(BytesIO(self.read()), "white")
-        image = protocol.apply(picture.image)
-        image.info = {}  # a profile that Pillow carries along would cost some rivals their bytes
-        return images.InputImage(image, picture.grey)
+        opened = images.read(BytesIO(self.read()), "white")
+        image = protocol.apply(opened.image)
+        image.info = {}  # a profile that Pillow carries along would cost some baselines their bytes
+        return images.InputImage(image, opened.grey)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """The photos to measure, in a fixed order."""
+    """The images to measure, in a fixed order."""
 
     name: str
     items: list[Item] = field(repr=False)
     protocol: Protocol
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the list of photos: their names and bytes' numbers, in order."""
-        hasher = hashlib.sha256()
-        for item in self.items:
-            size = item.path.stat().st_size if item.size < 0 else item.size
-            hasher.update(f"{item.name} {size}\n".encode())
-        return hasher.hexdigest()
+    skipped: dict[str, str] = field(default_factory=dict)  # what is not read, and why
 
     @cached_property
-    def contents(self) -> str:
-        """SHA-256 of all bytes of all photos, which takes as long as reading them."""
+    def digest(self) -> str:
+        """SHA-256 of the names and bytes of all images, which takes as long as reading them."""
         hasher = hashlib.sha256()
         for item in self.items:
             try:
@@ -151,15 +159,24 @@ def find(
     limit: int | None = None,
     seed: int = 0,
     protocol: Protocol | None = None,
+    out: Path | None = None,
 ) -> Dataset:
     """Find a data set by its name below `root`, or by its path; `limit` draws that many at random.
 
+    What a run wrote is no data: neither `out` nor the folder of another run is searched.
+
     Raises:
-        DatasetError: it is not here, or holds no photo; the line says where to get and put it.
+        DatasetError: it is not here, or holds no image; the line says where to get and put it.
     """
-    items = _samples() if name == "samples" else list(_items(_path(name, root)))
+    skipped: dict[str, str] = {}
+    items = _samples() if name == "samples" else list(_items(_path(name, root), out, skipped))
+    if name in PLACES:
+        double = [item for item in items if Path(item.name).stem in PLACES[name].without]
+        skipped |= {item.name: "an image of another test set" for item in double}
+        items = [item for item in items if item not in double]
     if not items:
-        raise DatasetError(f"{_path(name, root)}: no photos and no tar of photos in there")
+        seen = "".join(f"; {one}: {why}" for one, why in list(skipped.items())[:3])
+        raise DatasetError(f"{_path(name, root)}: no images and no tar of images in there{seen}")
     if limit is not None and limit < len(items):
         chosen = random.Random(seed).sample(range(len(items)), limit)
         items = [items[i] for i in sorted(chosen)]
@@ -167,6 +184,7 @@ def find(
         name if name in {*PLACES, "samples"} else Path(name).resolve().name,
         items,
         protocol or Protocol(),
+        skipped,
     )
 
 
@@ -182,29 +200,30 @@ def _path(name: str, root: Path | None) -> Path:
     for folder in place.folders:
         if (root / folder).exists():
             return root / folder
-    raise DatasetError(
+    raise NotHere(
         f"{name} is not in {root}: get it from {place.source} and put it into"
-        f" {root / place.folders[0]}, or name another root by --data-root or TITOKZIP_DATA"
+        f" {root / place.folders[0]}"
     )
 
 
-def _items(path: Path) -> Iterator[Item]:
-    if path.suffix == ".tar":
-        yield from _members(path, "")
-    elif path.is_file():
-        yield Item(path.name, path)
-    else:
-        files = sorted(f for f in path.rglob("*") if f.is_file() and not f.name.startswith("."))
-        for file in files:
+def _items(path: Path, out: Path | None, skipped: dict[str, str]) -> Iterator[Item]:
+    if path.is_dir():
+        for file in walk(path, out, skipped):
             inside = file.relative_to(path).as_posix()
             if file.suffix.lower() in SUFFIXES:
                 yield Item(inside, file)
-            elif file.suffix == ".tar":
+            else:
                 yield from _members(file, f"{inside}/")
+    elif path.suffix == ".tar":
+        yield from _members(path, "")
+    elif path.name.lower().endswith(PACKED):
+        raise DatasetError(f"{path}: compressed; unpack it to a .tar or a folder first")
+    else:
+        yield Item(path.name, path)
 
 
 def _members(path: Path, prefix: str) -> Iterator[Item]:
-    """List the photos of a tar; their bytes are read later, by their place in it."""
+    """List the images of a tar; their bytes are read later, by their place in it."""
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:

@@ -1,162 +1,190 @@
-"""Every rival behind one protocol: a picture and numbers of bytes to files.
+"""The search of a baseline's best file for a number of bytes, over downscales and qualities.
 
-At a few dozen bytes no classical codec fits a whole picture, so every rival shrinks it first: over
-scales, the finest quality whose file fits, and of those the best PSNR; Lanczos brings it back. Its
-decoder is told the size of the original for nothing, which its bytes do not pay for.
+At a few hundred bytes no classical codec fits a whole image, so every baseline may shrink it first.
+On each of `SCALES` the finest quality that fits is found, and of those results the best PSNR wins;
+Lanczos enlarges it again. The decoder receives the size of the original as free side information.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
-from typing import Protocol
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image
 
-from titokzip.bench.metrics import psnr
+from titokzip.bench.cache import Cache, hash_of, hash_of_pixels
+from titokzip.bench.containers import codestream_bytes
+from titokzip.bench.image_codec import CodecFailed, Encoded, Size
+from titokzip.bench.metrics import Pixels, psnr
 
-SCALES = (1, 0.75, 0.5, 0.375, 0.25, 0.1875, 0.125, 0.09, 0.0625, 0.045, 0.032)
-Size = tuple[int, int]  # width, height
-Save = Callable[[int, int], bytes]  # a file of a scale at a level
-
-
-class ImageCodec(Protocol):
-    """What the bench asks of a codec."""
-
-    @property
-    def name(self) -> str:
-        """As it is called in tables."""
-        ...
-
-    @property
-    def suffix(self) -> str:
-        """Of its files."""
-        ...
-
-    @property
-    def note(self) -> str:
-        """Library, version and settings, for the result."""
-        ...
-
-    def encode(self, image: Image.Image, budgets: Sequence[int]) -> list[bytes | None]:
-        """Make the best file of at most so many bytes for each budget; None where none fits."""
-        ...
-
-    def decode(self, data: bytes, size: Size) -> Image.Image:
-        """Decode to RGB of that size; the inverse of `encode`, but for what was lost."""
-        ...
+SCALES = (1, 0.75, 0.625, 0.5, 0.375, 0.25, 0.1875, 0.125, 0.09, 0.0625, 0.045, 0.032)
+_LIKELY_DOUBLING = 0.1  # of the range of qualities, for a file of twice the bytes
+_LIKELY_BPP = 0.2  # of a coded pixel, at the scale that wins
 
 
 @dataclass(frozen=True)
-class Scaled:
-    """A codec with a dial of `levels`, smallest file first, behind a search over downscales."""
+class Searched:
+    """A codec with a dial of qualities, smallest file first, behind a search over downscales."""
 
     name: str
     suffix: str
     note: str
-    levels: int
-    save: Callable[[Image.Image, int], bytes]
-    load: Callable[[bytes], Image.Image]
-    least_bpp: float = 0.04  # of a shrunken picture, below which its lowest level does not come
+    qualities: tuple[float, ...]
+    save: Callable[[Image.Image, float], bytes]
+    load: Callable[[bytes, Size, bool], Image.Image]
+    bare: bool = True  # budgets limit the codestream, else the whole file
+    cache: Cache = field(default_factory=Cache)
 
-    def encode(self, image: Image.Image, budgets: Sequence[int]) -> list[bytes | None]:
-        """Search scales and levels for the best PSNR within each budget.
+    def encode(self, image: Image.Image, budgets: Sequence[int]) -> list[Encoded | None]:
+        """Search scales and qualities for the best PSNR within each budget.
 
-        Budgets share what they try: the same scales, and mostly the same levels.
+        Raises:
+            CodecFailed: it fails at every scale.
         """
-        small = list(_downscaled(image))
+        asked = (self.name, self.note, self.qualities, self.bare, SCALES, hash_of_pixels(image))
+        kept = {b: self.cache.get(hash_of("best", *asked, b)) for b in sorted(set(budgets))}
+        missing = [budget for budget, found in kept.items() if found is None]
+        for budget, best in (_search(self, image, missing) if missing else {}).items():
+            kept[budget] = _packed(best)
+            self.cache.put(hash_of("best", *asked, budget), kept[budget] or b"")
+        return [_unpacked(kept[budget] or b"", image.mode == "L") for budget in budgets]
 
-        @cache
-        def save(scale: int, level: int) -> bytes:
-            return self.save(small[scale], level)
+    def decode(self, encoded: Encoded, size: Size) -> Image.Image:
+        """Decode, and enlarge to the size of the original with Lanczos."""
+        small = self.load(encoded.data, encoded.coded, encoded.grey)
+        small = small.convert("L" if encoded.grey else "RGB")
+        return small if small.size == size else small.resize(size, Image.Resampling.LANCZOS)
 
-        areas = [one.width * one.height for one in small]
-        return [self._best(image, areas, save, budget) for budget in budgets]
+    def compared_bytes(self, data: bytes) -> int:
+        """Count the bytes that a budget limits."""
+        return codestream_bytes(data) if self.bare else len(data)
 
-    def _best(self, image: Image.Image, areas: list[int], save: Save, budget: int) -> bytes | None:
-        """PSNR rises with smaller scales and falls again; the search ends when it fell twice."""
-        best: tuple[float, bytes] | None = None
-        pixels, fallen = np.asarray(image), 0
-        for scale, area in enumerate(areas):
-            if 8 * budget < self.least_bpp * area:
-                continue
-            data = self._finest(save, scale, budget)
-            if data is None:
-                continue
-            found = psnr(pixels, np.asarray(self.decode(data, image.size)))
-            if best is None or found > best[0]:
-                best, fallen = (found, data), 0
+    def file(self, image: Image.Image, quality: float) -> bytes:
+        """Encode an image that may be in the cache."""
+        key = hash_of("file", self.name, self.note, quality, hash_of_pixels(image))
+        data = self.cache.get(key)
+        if data is None:
+            data = self.save(image, quality)
+            self.cache.put(key, data)
+        return data
+
+
+class _Scale:
+    """What is known of one downscale of one image."""
+
+    def __init__(self, codec: Searched, original: Pixels, small: Image.Image, size: Size) -> None:
+        self.codec, self.original, self.small, self.size = codec, original, small, size
+        self.sizes: dict[int, int] = {}  # bytes by level
+        self.quality: dict[int, float] = {}  # PSNR by level
+        enlarged = small.resize(size, Image.Resampling.LANCZOS)
+        self.bound = psnr(original, np.asarray(enlarged))  # dB that no file of it surpasses
+        self.error: CodecFailed | None = None
+
+    def distance(self, budget: int) -> float:
+        """Tell how far it is from the scale that usually wins, which is tried first."""
+        return abs(math.log(8 * budget / _LIKELY_BPP / (self.small.width * self.small.height)))
+
+    def finest(self, budget: int) -> int | None:
+        """Find the highest level that fits, taking sizes to grow with the level."""
+        levels = len(self.codec.qualities)
+        low = max((level for level, size in self.sizes.items() if size <= budget), default=-1)
+        high = min((i for i, s in self.sizes.items() if s > budget and i > low), default=levels)
+        steps = 0
+        while high - low > 1:
+            middle = self._guess(low, high, budget) if steps < 4 else (low + high) // 2
+            steps += 1
+            if self._bytes(middle) <= budget:
+                low = middle
             else:
-                fallen += 1
-            if fallen == 2:
-                break
-        return best[1] if best else None
+                high = middle
+        return None if low < 0 else low
 
-    def decode(self, data: bytes, size: Size) -> Image.Image:
-        """Decode, and bring back to the size of the original with Lanczos."""
-        return self.load(data).convert("RGB").resize(size, Image.Resampling.LANCZOS)
+    def _guess(self, low: int, high: int, budget: int) -> int:
+        """Guess the last level that fits, taking the logarithm of sizes to be linear in it."""
+        if low < 0:
+            return 0
+        levels = len(self.codec.qualities)
+        if high < levels:
+            doublings = math.log2(max(self.sizes[high], 1) / max(self.sizes[low], 1))
+            rate = doublings / (high - low)
+        else:
+            rate = 1 / max(_LIKELY_DOUBLING * levels, 1)
+        ahead = math.log2(budget / max(self.sizes[low], 1)) / max(rate, 1e-6)
+        return min(max(low + max(round(min(ahead, levels)), 1), low + 1), high - 1)
 
-    def _finest(self, save: Save, scale: int, budget: int) -> bytes | None:
-        """Find the highest level that fits, taking sizes to grow with it."""
-        best, low, high = None, 0, self.levels - 1
-        middle = 0
-        while low <= high:
-            data = save(scale, middle)
-            if len(data) <= budget:
-                best, low = data, middle + 1
-            else:
-                high = middle - 1
-            middle = (low + high) // 2
-        return best
+    def _bytes(self, level: int) -> int:
+        if level not in self.sizes:
+            data = self.codec.file(self.small, self.codec.qualities[level])
+            self.sizes[level] = self.codec.compared_bytes(data)
+        return self.sizes[level]
 
-
-@dataclass(frozen=True)
-class Best:
-    """A codec that can be used in several ways: for each picture the best of them, by PSNR."""
-
-    name: str
-    suffix: str
-    note: str
-    ways: tuple[Scaled, ...]
-
-    def encode(self, image: Image.Image, budgets: Sequence[int]) -> list[bytes | None]:
-        """Try all ways."""
-        pixels = np.asarray(image)
-
-        def quality(data: bytes) -> float:
-            return psnr(pixels, np.asarray(self.decode(data, image.size)))
-
-        made = zip(*(way.encode(image, budgets) for way in self.ways), strict=True)
-        return [max(filter(None, files), key=quality, default=None) for files in made]
-
-    def decode(self, data: bytes, size: Size) -> Image.Image:
-        """Decode as any of them does."""
-        return self.ways[0].decode(data, size)
+    def at(self, level: int) -> tuple[float, Encoded]:
+        """Decode the file of a level, and compare it with the original."""
+        quality = self.codec.qualities[level]
+        data = self.codec.file(self.small, quality)
+        encoded = Encoded(data, self.small.size, self.small.mode == "L", f"{quality:g}")
+        if level not in self.quality:
+            decoded = self.codec.decode(encoded, self.size)
+            self.quality[level] = psnr(self.original, np.asarray(decoded))
+        return self.quality[level], encoded
 
 
-@dataclass(frozen=True)
-class Floor:
-    """A placeholder whose only dial is its number of cells or waves."""
+def _search(
+    codec: Searched, image: Image.Image, budgets: Sequence[int]
+) -> dict[int, Encoded | None]:
+    """Find the best file for each budget, the largest budget first.
 
-    name: str
-    suffix: str
-    note: str
-    save: Callable[[Image.Image, int], bytes | None]
-    load: Callable[[bytes, Size], Image.Image]
+    A scale is passed over only where it cannot win: its PSNR without any coding loss, or with the
+    bytes of a larger budget, is no better than what another scale has reached.
+    """
+    original = np.asarray(image)
+    scales = [_Scale(codec, original, small, image.size) for small in downscaled(image)]
+    found: dict[int, Encoded | None] = {}
+    for budget in sorted(budgets, reverse=True):
+        best: tuple[float, Encoded] | None = None
+        for scale in sorted(scales, key=lambda scale: scale.distance(budget)):
+            if scale.error or (best and scale.bound <= best[0]):
+                continue
+            reached = _reached(scale, budget)
+            if reached is None:
+                continue
+            scale.bound = min(scale.bound, reached[0])
+            if best is None or reached[0] > best[0]:
+                best = reached
+        if all(scale.error for scale in scales):
+            raise scales[0].error or CodecFailed(codec.name)
+        found[budget] = best[1] if best else None
+    return found
 
-    def encode(self, image: Image.Image, budgets: Sequence[int]) -> list[bytes | None]:
-        """Fill the bytes as far as they go."""
-        return [self.save(image, budget) for budget in budgets]
 
-    def decode(self, data: bytes, size: Size) -> Image.Image:
-        """Paint it at that size."""
-        return self.load(data, size)
+def _reached(scale: _Scale, budget: int) -> tuple[float, Encoded] | None:
+    try:
+        level = scale.finest(budget)
+        return None if level is None else scale.at(level)
+    except CodecFailed as error:  # an image may be too small for a program
+        scale.error = error
+        return None
 
 
-def _downscaled(image: Image.Image) -> Iterator[Image.Image]:
-    seen = set()
+def downscaled(image: Image.Image) -> list[Image.Image]:
+    """Shrink an image to every scale, smallest first, each size once."""
+    made: dict[Size, Image.Image] = {}
     for scale in SCALES:
         size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-        if size not in seen:
-            seen.add(size)
-            yield image.resize(size, Image.Resampling.LANCZOS)
+        if size not in made:
+            made[size] = image.resize(size, Image.Resampling.LANCZOS)
+    return list(reversed(made.values()))
+
+
+def _packed(best: Encoded | None) -> bytes:
+    if best is None:
+        return b"-"
+    return f"{best.coded[0]} {best.coded[1]} {best.setting}\n".encode() + best.data
+
+
+def _unpacked(kept: bytes, grey: bool) -> Encoded | None:
+    head, separator, data = kept.partition(b"\n")
+    if not separator:
+        return None
+    width, height, setting = head.decode().split(" ")
+    return Encoded(data, (int(width), int(height)), grey, setting)

@@ -1,7 +1,7 @@
-"""Frechet distance between features [n, D] of two sets of pictures, streamed from disk.
+"""Frechet distance between features [n, D] of two sets of images, streamed from disk.
 
 Features are appended to a file as float32 while a run goes on, so that a run can be killed and go
-on, and 50,000 pictures take no memory. Sums are float64: in float32 the distance is wrong.
+on, and 50,000 images take no memory. Sums are float64: in float32 the distance is wrong.
 """
 
 import os
@@ -83,7 +83,7 @@ def distance(one: Statistics, other: Statistics) -> float:
     """Frechet distance between two normal distributions (Heusel et al., NeurIPS 2017).
 
     The trace of sqrt(A B) is the sum of the roots of the eigenvalues of the symmetric
-    sqrt(A) B sqrt(A), which stays right where few pictures leave A singular.
+    sqrt(A) B sqrt(A), which stays right where few images leave A singular.
     """
     values, vectors = np.linalg.eigh(one.covariance)
     root = vectors * np.sqrt(values.clip(0)) @ vectors.T
@@ -135,7 +135,7 @@ class Stores:
                 path.unlink()
 
     def append(self, features: dict[tuple[str, str], NDArray[np.float32]]) -> None:
-        """Add the features of a photo."""
+        """Add the features of an image."""
         for (name, key), rows in features.items():
             Store(self.folder / name / f"{key}.f32", rows.shape[1]).append(rows)
 

@@ -1,8 +1,8 @@
-"""Go through the photos of a data set, and write a line of results for each.
+"""Go through the images of a data set, and write a line of results for each.
 
-Photos are read ahead and rivals are searched in threads, while our models take batches on the
-calling one. A photo's line is written when all about it is known, so a run that was killed goes on
-at the photos that have none; nothing is held but what is under way.
+Images are read ahead and baselines are searched in threads, while our models take batches on the
+calling one. An image's line is written when all about it is known, so a run that was killed resumes
+at the images that have none; nothing is held but what is under way.
 """
 
 import json
@@ -18,34 +18,34 @@ from PIL import Image
 
 from titokzip.bench.datasets import Item
 from titokzip.bench.frechet import Stores
-from titokzip.bench.metrics import Pixels, ms_ssim, psnr
+from titokzip.bench.image_codec import Encoded
+from titokzip.bench.measures import Measures
+from titokzip.bench.metrics import Pixels
 from titokzip.bench.networks import Extractor, Features
 from titokzip.bench.plan import Plan, Point, file_of
-from titokzip.bitstream import container
 from titokzip.errors import ImageError, ModelError
 from titokzip.images import InputImage
 from titokzip.runtime.prefetch import ahead
 
-LOSSLESS = 100.0  # dB written for a picture that came back as it was
-Line = dict[str, Any]  # one photo's results
+Line = dict[str, Any]  # one image's results
 A = TypeVar("A")
 
 
 @dataclass(frozen=True)
 class Coded:
-    """A photo after our models: by model and point the file and what it decodes to, if any."""
+    """An image after our models: by model and point the file and what it decodes to, if any."""
 
-    photo: InputImage
+    image: InputImage
     files: dict[tuple[str, Point], tuple[bytes, Image.Image] | None]
 
 
 def run(plan: Plan, folder: Path) -> Iterator[Line]:
-    """Measure the photos that have no line yet; yield every line, old ones first."""
+    """Measure the images that have no line yet; yield every line, old ones first."""
     journal = folder / "rows.jsonl"
     done: set[str] = set()
     counts: dict[str, list[int]] = {}
     for line in lines(journal):
-        done.add(line["photo"])
+        done.add(line["image"])
         for name, (rows, width) in line.get("features", {}).items():
             counts[name] = [counts.get(name, [0])[0] + rows, width]
         yield line
@@ -85,13 +85,13 @@ def _measured(
 
     waiting: deque[Future[tuple[Line, dict[tuple[str, str], Features]]]] = deque()
     for group in _groups(ahead(pool, load, todo, 2 * plan.workers), plan.workers):
-        photos = [photo for _, photo in group if isinstance(photo, InputImage)]
-        coded = iter(_coded(plan, photos))
-        for item, photo in group:
-            if isinstance(photo, InputImage):
+        images = [image for _, image in group if isinstance(image, InputImage)]
+        coded = iter(_coded(plan, images))
+        for item, image in group:
+            if isinstance(image, InputImage):
                 waiting.append(pool.submit(measure, plan, folder, item.name, next(coded)))
             else:
-                waiting.append(pool.submit(_broken, item.name, photo))
+                waiting.append(pool.submit(_broken, item.name, image))
         while len(waiting) > 2 * plan.workers:
             yield waiting.popleft().result()
     while waiting:
@@ -99,19 +99,18 @@ def _measured(
 
 
 def _broken(name: str, error: Exception) -> tuple[Line, dict[tuple[str, str], Features]]:
-    return {"photo": name, "broken": str(error)}, {}
+    return {"image": name, "broken": str(error)}, {}
 
 
-def _coded(plan: Plan, photos: list[InputImage]) -> list[Coded]:
-    """Compress and decompress photos by every model at every point, tiles batched across photos."""
-    coded = [Coded(photo, {}) for photo in photos]
-    for name, codec in plan.ours.items():
+def _coded(plan: Plan, images: list[InputImage]) -> list[Coded]:
+    """Compress and decompress images by every model at every point, batched across images."""
+    coded = [Coded(image, {}) for image in images]
+    for name, model in plan.ours.items():
         for point in plan.points:
-            files = list(codec.compress_all(photos, point.rate))
-            whole = [container.unpack(data) for data in files if isinstance(data, bytes)]
-            painted = codec.paint_all([(c.header, codec.read(c)) for c in whole])
+            files = list(model.encode(images, point.rate))
+            decoded = model.decode([data for data in files if isinstance(data, bytes)])
             for one, data in zip(coded, files, strict=True):
-                made = (data, next(painted)) if isinstance(data, bytes) else None
+                made = (data, next(decoded)) if isinstance(data, bytes) else None
                 one.files[name, point] = made
     return coded
 
@@ -119,52 +118,68 @@ def _coded(plan: Plan, photos: list[InputImage]) -> list[Coded]:
 def measure(
     plan: Plan, folder: Path, name: str, coded: Coded
 ) -> tuple[Line, dict[tuple[str, str], Features]]:
-    """Measure all codecs on one photo; its line, and features by (extractor, codec and point)."""
-    image = coded.photo.image
+    """Measure all codecs on one image; its line, and features by (extractor, codec and point)."""
+    image = coded.image.image
     original = np.asarray(image)
+    measures = Measures(plan, name, image)
     rows: list[Line] = []
     features = {
         (e.name, "reference"): e(original) for e in plan.extractors if e.name not in plan.references
     }
     shapes = {e.name: _shape(plan, e, original, features) for e in plan.extractors}
-
-    def add(row: Line, decoded: Image.Image | None) -> None:
-        pixels = None if decoded is None else np.asarray(decoded.convert("RGB"))
-        if pixels is not None:
-            row |= {"psnr": min(psnr(original, pixels), LOSSLESS)}
-            row |= {"ms_ssim": ms_ssim(original, pixels)}
-            row |= {d.name: d(original, pixels) for d in plan.distances}
-        rows.append(row)
+    for row, decoded in _rows(plan, folder, name, coded):
+        size = row["bytes"]
+        row["bpp"] = None if size is None else 8 * size / (image.width * image.height)
+        pixels = None if decoded is None else decoded.convert("RGB")
+        rows.append(row if pixels is None else row | measures.of(pixels))
         for e in plan.extractors:
-            found = np.full(shapes[e.name], np.nan) if pixels is None else e(pixels)
+            found = np.full(shapes[e.name], np.nan) if pixels is None else e(np.asarray(pixels))
             if found.shape != shapes[e.name]:
                 raise ModelError(f"{e.name}: {found.shape} features, not {shapes[e.name]}")
             features[e.name, f"{row['codec']}.{row['point']}"] = found
-
-    budgets = [_budget(plan, coded, point) for point in plan.points]
-    made = {rival.name: rival.encode(image, budgets) for rival in plan.rivals}
-    for i, point in enumerate(plan.points):
-        for own in plan.ours:
-            data, decoded = coded.files[own, point] or (None, None)
-            facts, _ = _stored(plan, folder, name, point, own, data)
-            row: Line = {"codec": own, "point": point.name} | facts
-            if data is not None:
-                contents = container.unpack(data)
-                row |= {"header": len(data) - sum(map(len, contents.payloads))}
-                row |= {"tiles": contents.header.grid.tiles, "tokens": contents.header.tokens}
-            add(_with_bpp(row, image), decoded)
-        for rival in plan.rivals:
-            facts, read = _stored(plan, folder, name, point, rival.name, made[rival.name][i])
-            row = {"codec": rival.name, "point": point.name, "budget": budgets[i]} | facts
-            add(_with_bpp(row, image), None if read is None else rival.decode(read, image.size))
-    line: Line = {"photo": name, "width": image.width, "height": image.height, "rows": rows}
+    line: Line = {"image": name, "width": image.width, "height": image.height, "rows": rows}
+    if coded.image.grey:
+        line["grey"] = True
     if plan.extractors:
         line["features"] = {key: list(shape) for key, shape in shapes.items()}
     return line, features
 
 
+def _rows(
+    plan: Plan, folder: Path, name: str, coded: Coded
+) -> Iterator[tuple[Line, Image.Image | None]]:
+    """Give the facts of every codec's file at every point, and what it decodes to, if any.
+
+    A greyscale image goes to the baselines with one channel, as our codec is told that it is grey.
+    """
+    image = coded.image.image.convert("L") if coded.image.grey else coded.image.image
+    budgets = [_budget(plan, coded, point) for point in plan.points]
+    made = {one.name: one.encode(image, budgets) for one in plan.baselines}
+    for i, point in enumerate(plan.points):
+        for own, model in plan.ours.items():
+            data, decoded = coded.files[own, point] or (None, None)
+            read = None if data is None else _stored(plan, folder, name, point, own, data)
+            row: Line = {"codec": own, "point": point.name, "bytes": read and len(read)}
+            facts = {} if read is None else {"file_bytes": len(read)} | model.facts(read)
+            yield row | facts, decoded
+        for one in plan.baselines:
+            row = {"codec": one.name, "point": point.name, "budget": budgets[i]}
+            encoded = made[one.name][i]
+            if encoded is None:
+                yield row | {"bytes": None}, None
+                continue
+            read = _stored(plan, folder, name, point, one.name, encoded.data)
+            row |= {"bytes": one.compared_bytes(read), "file_bytes": len(read)}
+            row |= {"coded": list(encoded.coded), "setting": encoded.setting}
+            yield row, one.decode(_as_read(encoded, read), image.size)
+
+
+def _as_read(encoded: Encoded, read: bytes) -> Encoded:
+    return Encoded(read, encoded.coded, encoded.grey, encoded.setting)
+
+
 def _budget(plan: Plan, coded: Coded, point: Point) -> int:
-    """Bytes that rivals get: those of the point, or of our first model's file."""
+    """Bytes that baselines get: those of the point, or of our first model's file."""
     if point.in_bytes:
         return int(point.value)
     first = coded.files[next(iter(plan.ours)), point]
@@ -174,31 +189,22 @@ def _budget(plan: Plan, coded: Coded, point: Point) -> int:
 def _shape(
     plan: Plan, one: Extractor, original: Pixels, features: dict[tuple[str, str], Features]
 ) -> tuple[int, ...]:
-    """Tell the shape [n, D] of the features that every codec's version of a photo has."""
+    """Tell the shape [n, D] of the features that every codec's version of an image has."""
     known = plan.references.get(one.name)
     if known is None:
         return features[one.name, "reference"].shape
     return one.patches(original), len(known.mean)
 
 
-def _stored(
-    plan: Plan, folder: Path, name: str, point: Point, codec: str, data: bytes | None
-) -> tuple[Line, bytes | None]:
-    """Write a file, count its bytes on disk and read it back."""
-    if data is None:
-        return {"bytes": None}, None
+def _stored(plan: Plan, folder: Path, name: str, point: Point, codec: str, data: bytes) -> bytes:
+    """Write a file, and read it back."""
     path = file_of(folder, name, point.name, plan.suffixes[codec])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-    size, read = path.stat().st_size, path.read_bytes()
+    read = path.read_bytes()
     if name not in plan.kept:
         path.unlink()
-    return {"bytes": size}, read
-
-
-def _with_bpp(row: Line, image: Image.Image) -> Line:
-    size = row["bytes"]
-    return row | {"bpp": None if size is None else 8 * size / (image.width * image.height)}
+    return read
 
 
 def _groups(many: Iterable[A], size: int) -> Iterator[list[A]]:

@@ -1,14 +1,9 @@
-"""Metrics by networks, each from a file that the user names; nothing is ever downloaded.
+"""Networks for metrics, each from a file that the user names or a package; nothing is downloaded.
 
-`--inception FILE` is NVIDIA's TorchScript inception-2015-12-05.pt, the weights of pytorch-fid: it
-resizes as TensorFlow 1 does, inside. `--reference FILE` has statistics of other photos, such as
-ADM's, to measure FID against. `--features FILE` is any TorchScript module from uint8 [B, 3, H, W]
-to features [B, D], whose Frechet distance bears its name, for it is not FID; `--perceptual FILE`
-any from two pictures [1, 3, H, W] in 0..1 to how far they are apart. `--alexnet` and `--vgg16` are
-torchvision's state dictionaries, for LPIPS and DISTS.
+`Files` says what each file is. A Frechet distance on another network than Inception bears that
+network's name, for it is not FID, and so does a perceptual distance that is not LPIPS or DISTS.
 """
 
-import hashlib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,18 +16,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from titokzip import files as whole_files
 from titokzip.bench.metrics import Pixels
-from titokzip.bench.perceptual import ALEXNET, VGG16, State, convolutions, dists, lpips
+from titokzip.bench.perceptual import State
 from titokzip.errors import ModelError
 
 Features = NDArray[np.float32]
 _TORCH, _NVIDIA = "https://download.pytorch.org/models", "https://nvlabs-fi-cdn.nvidia.com"
+_HEADS = "pip install lpips (or torchmetrics) for its heads"
+_ALEXNET = f"AlexNet's weights, {_TORCH}/alexnet-owt-7be5be79.pth"
+_VGG16 = f"VGG16's weights, {_TORCH}/vgg16-397923af.pth"
 HOW_TO_GET = {
-    "rfid": "give --inception FILE, from"
+    "lpips": f"{_HEADS}, and {_ALEXNET}",
+    "lpips-vgg": f"{_HEADS}, and {_VGG16}",
+    "dists": f"pip install torchmetrics for its weights, and {_VGG16}",
+    "st-lpips": "pip install stlpips-pytorch (--no-deps is enough), which has the weights",
+    "rfid": "Inception's TorchScript,"
     f" {_NVIDIA}/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
-    "lpips": "pip install torchmetrics, and give --alexnet FILE, from"
-    f" {_TORCH}/alexnet-owt-7be5be79.pth",
-    "dists": f"pip install torchmetrics, and give --vgg16 FILE, from {_TORCH}/vgg16-397923af.pth",
 }
 
 
@@ -40,36 +40,39 @@ HOW_TO_GET = {
 class Files:
     """The networks' files that were given."""
 
-    inception: Path | None = None
-    features: Path | None = None
-    perceptual: Path | None = None
-    alexnet: Path | None = None
-    vgg16: Path | None = None
-    reference: Path | None = None  # no network: statistics to measure Inception's features against
+    inception: Path | None = None  # NVIDIA's TorchScript of it, the weights of pytorch-fid
+    features: Path | None = None  # TorchScript, uint8 [B, 3, H, W] to features [B, D]
+    perceptual: Path | None = None  # TorchScript, two images [1, 3, H, W] in 0..1 to a distance
+    alexnet: Path | None = None  # torchvision's state dictionary
+    vgg16: Path | None = None  # torchvision's state dictionary
+    face_network: Path | None = None  # TorchScript, faces [B, 3, 150, 150] in 0..255 to [B, D]
+    faces: Path | None = None  # JSON, boxes of faces by image name
+    reference: Path | None = None  # statistics to measure Inception's features against
 
 
 @dataclass(frozen=True)
 class Extractor:
     """Features whose Frechet distance is measured: rFID with Inception, else of its own name.
 
-    Against statistics of other photos than those that were coded, it is FID.
+    Against statistics of other images than those that were coded, it is FID.
     """
 
     name: str
     sha256: str
     module: Callable[[Tensor], Tensor]
-    patch: int | None = None  # side in pixels; None takes pictures whole
+    patch: int | None = None  # side in pixels; None takes images whole
     device: str = "cpu"
     reference: Path | None = None  # .npz with statistics to measure against
+    network: str = ""
 
     def patches(self, pixels: Pixels) -> int:
-        """Count the n whole patches that a picture is cut into; 1 where it is taken whole."""
+        """Count the n whole patches that an image is cut into; 1 where it is taken whole."""
         height, width, _ = map(int, pixels.shape)
         side = self.patch or max(height, width)
         return max(1, (height // side) * (width // side))
 
     def __call__(self, pixels: Pixels) -> Features:
-        """Extract features [n, D] of a picture, or of its patches."""
+        """Extract features [n, D] of an image, or of its patches."""
         whole = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
         side = self.patch
         if side is not None and min(whole.shape[1:]) >= side:
@@ -79,22 +82,6 @@ class Extractor:
             batch = whole[None]
         with torch.inference_mode():
             return self.module(batch.to(self.device)).float().cpu().numpy()
-
-
-@dataclass(frozen=True)
-class Distance:
-    """A perceptual distance between two pictures; less is nearer."""
-
-    name: str
-    sha256: tuple[str, ...]  # of its network's files
-    measure: Callable[[Tensor, Tensor], Tensor]  # [1, 3, H, W] in 0..1, twice
-    device: str = "cpu"
-
-    def __call__(self, original: Pixels, decoded: Pixels) -> float:
-        """Measure one picture against its original."""
-        with torch.inference_mode():
-            pair = (torch.from_numpy(p.copy()).to(self.device) for p in (original, decoded))
-            return float(self.measure(*(p.permute(2, 0, 1)[None] / 255 for p in pair)))
 
 
 def extractors(files: Files, patch: int | None = None, device: str = "cpu") -> list[Extractor]:
@@ -107,39 +94,14 @@ def extractors(files: Files, patch: int | None = None, device: str = "cpu") -> l
     made = []
     module: Callable[[Tensor], Tensor]
     if files.inception is not None:
-        module = _inception(_script(files.inception, device))
-        name = f"{prefix}rfid" if files.reference is None else "fid"
-        reference = files.reference
-        made.append(Extractor(name, sha256(files.inception), module, patch, device, reference))
+        module = _inception(script(files.inception, device))
+        name, reference = f"{prefix}rfid" if files.reference is None else "fid", files.reference
+        sha, network = sha256(files.inception), "Inception"
+        made.append(Extractor(name, sha, module, patch, device, reference, network))
     if files.features is not None:
         name = f"{prefix}fd-{files.features.stem}"
-        module = _script(files.features, device)
-        made.append(Extractor(name, sha256(files.features), module, patch, device))
-    return made
-
-
-def distances(files: Files, device: str = "cpu") -> list[Distance]:
-    """Make the perceptual distances whose networks were given.
-
-    Raises:
-        ModelError: a file is missing, or does not fit.
-    """
-    made = []
-    if files.perceptual is not None:
-        name = f"pd-{files.perceptual.stem}"
-        script = _script(files.perceptual, device)
-        made.append(Distance(name, (sha256(files.perceptual),), script, device))
-    if files.alexnet is not None:
-        heads = _beside("torchmetrics", "functional/image/lpips_models/alex.pth")
-        trunk = convolutions(_state(files.alexnet, device), ALEXNET)
-        weights = [v for _, v in sorted(_state(heads, device).items())]
-        files_of = (sha256(files.alexnet), sha256(heads))
-        made.append(Distance("lpips", files_of, lambda x, y: lpips(trunk, weights, x, y), device))
-    if files.vgg16 is not None:
-        mix = _beside("torchmetrics", "functional/image/dists_models/weights.pt")
-        blocks, state = convolutions(_state(files.vgg16, device), VGG16), _state(mix, device)
-        files_of = (sha256(files.vgg16), sha256(mix))
-        made.append(Distance("dists", files_of, lambda x, y: dists(blocks, state, x, y), device))
+        module, sha = script(files.features, device), sha256(files.features)
+        made.append(Extractor(name, sha, module, patch, device, None, files.features.stem))
     return made
 
 
@@ -147,11 +109,16 @@ def _inception(module: torch.jit.ScriptModule) -> Callable[[Tensor], Tensor]:
     schema: Any = module._c._get_method("forward").schema
     names = {argument.name for argument in schema.arguments}
     if "return_features" not in names:
-        raise ModelError("--inception is not inception-2015-12-05.pt; --features takes any network")
+        raise ModelError("not the TorchScript file inception-2015-12-05.pt")
     return lambda pixels: module(pixels, return_features=True)
 
 
-def _script(path: Path, device: str) -> torch.jit.ScriptModule:
+def script(path: Path, device: str) -> torch.jit.ScriptModule:
+    """Load a TorchScript file.
+
+    Raises:
+        ModelError: it is none.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # "switch to torch.export"
         try:
@@ -161,20 +128,38 @@ def _script(path: Path, device: str) -> torch.jit.ScriptModule:
             raise ModelError(f"{path}: not a TorchScript file that can be read") from error
 
 
-def _state(path: Path, device: str) -> State:
+def state(path: Path, device: str) -> State:
+    """Load a state dictionary.
+
+    Raises:
+        ModelError: it is none.
+    """
     try:
-        state: State = torch.load(path, map_location=device, weights_only=True)
+        weights: State = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # pickle, zip and torch raise whatever the damage leads them to
         raise ModelError(f"{path}: cannot be read as weights ({type(error).__name__})") from error
-    return state
+    return weights
 
 
-def _beside(package: str, inside: str) -> Path:
+def beside(package: str, name: str) -> Path:
+    """Find a file that a package brings.
+
+    Raises:
+        ModelError: the package is not here.
+    """
+    path = inside(package, name)
+    if path is None:
+        raise ModelError(f"a part of the weights comes with {package}: pip install {package}")
+    return path
+
+
+def inside(package: str, name: str) -> Path | None:
     """Find a file that comes with a package, without importing it: that may need torchvision."""
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise ModelError(f"a part of the weights comes with {package}: pip install {package}")
-    return Path(spec.submodule_search_locations[0]) / inside
+        return None
+    path = Path(spec.submodule_search_locations[0]) / name
+    return path if path.exists() else None
 
 
 def sha256(path: Path) -> str:
@@ -184,7 +169,6 @@ def sha256(path: Path) -> str:
         ModelError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return whole_files.sha256(path).hex()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from error

@@ -1,7 +1,7 @@
 """Numbers that others published, for the page: quoted with their source, not measured by us."""
 
 TITOK = (
-    "ImageNet val, 50,000 photos, 256 x 256: rFID as published by TiTok (Yu et al., NeurIPS 2024)"
+    "ImageNet val, 50,000 images, 256 x 256: rFID as published by TiTok (Yu et al., NeurIPS 2024)"
     " and its repository, One-D-Piece (Miwa et al., 2025); bytes are tokens x bits. A user's"
     " re-run of S-128 gave 3.91 (bytedance/1d-tokenizer#105)."
 )
@@ -16,7 +16,7 @@ TOKENIZERS = [  # name, bytes, bits per pixel, rFID
     ("FlexTok, 1 to 256 tokens", 512, 0.0625, None),
 ]
 KODAK = (
-    "Kodak, whole photos. StableCodec from its results.txt, MS-ILLM from its results.csv, all"
+    "Kodak, whole images. StableCodec from its results.txt, MS-ILLM from its results.csv, all"
     " others from results.xlsx of DiffEIC, whose authors ran them"
 )
 CODECS = [  # name, bits per pixel, PSNR, LPIPS, DISTS

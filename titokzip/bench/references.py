@@ -1,19 +1,18 @@
 """Statistics of the originals' features: given, kept by an earlier run, or measured by this one.
 
-On a CPU the features of 50,000 photos take hours, and for the same photos under the same protocol
+On a CPU the features of 50,000 images take hours, and for the same images under the same protocol
 they are always the same. So what a run has measured is kept in `folder()` under a hash of the
-photos' bytes, the protocol and the network; where any of them changes, nothing is reused.
+images' bytes, the protocol and the network; where any of them changes, nothing is reused.
 """
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import PIL
 
-from titokzip.bench import frechet
+from titokzip.bench import cache, frechet
 from titokzip.bench.datasets import Dataset
 from titokzip.bench.frechet import Statistics
 from titokzip.bench.networks import Extractor
@@ -31,17 +30,15 @@ class References:
 
 
 def folder() -> Path:
-    """Where statistics are kept: $TITOKZIP_REFERENCES, by default ~/.cache/titokzip/references."""
-    own = os.environ.get("TITOKZIP_REFERENCES")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(own) if own else cache / "titokzip" / "references"
+    """Where statistics are kept: a folder of the cache."""
+    return cache.default_folder() / "references"
 
 
 def place(dataset: Dataset, one: Extractor) -> Path:
-    """Name the file of these photos' statistics, under this protocol and by this network."""
+    """Name the file of these images' statistics, under this protocol and by this network."""
     protocol = dataset.protocol
     facts = (_LAYOUT, one.name, one.sha256, one.patch, protocol.resize, protocol.crop)
-    key = hashlib.sha256(repr((*facts, PIL.__version__, dataset.contents)).encode())
+    key = hashlib.sha256(repr((*facts, PIL.__version__, dataset.digest)).encode())
     return folder() / f"{key.hexdigest()}.npz"
 
 

@@ -1,4 +1,4 @@
-"""Lines of a run to what is shown of it: averages, BD-rates, and the result as JSON."""
+"""Lines of a run to what is shown of it: averages, the machine, and the result as JSON."""
 
 import json
 import os
@@ -14,11 +14,14 @@ from typing import Any
 from titokzip import __version__
 from titokzip.bench import frechet
 from titokzip.bench.frechet import Statistics
-from titokzip.bench.metrics import bd_rate
 
-SCHEMA = 2
+SCHEMA = 3
 Line = dict[str, Any]
-_FACTS = {"codec", "point", "budget", "tiles", "tokens"}
+_FACTS = {"codec", "point", "budget", "coded", "setting"}
+_NOT_MEASURES = {
+    "point", "codec", "images", "fit", "over", "bytes", "file_bytes", "header", "bpp",
+}  # fmt: skip
+_RISING = {"psnr", "ms_ssim", "ssimulacra2"}
 _PACKAGES = ("torch", "numpy", "pillow", "constriction", "imagecodecs", "scikit-image")
 
 
@@ -26,23 +29,35 @@ _PACKAGES = ("torch", "numpy", "pillow", "constriction", "imagecodecs", "scikit-
 class Sums:
     """Averages of one codec at one point, gathered line by line."""
 
-    photos: int = 0
+    images: int = 0
     fit: int = 0
     totals: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    bpp: dict[str, float] = field(default_factory=dict)  # sums over the images of each measure
 
     def add(self, row: Line) -> None:
-        """Count in one photo."""
-        self.photos += 1
+        """Count in one image."""
+        self.images += 1
         self.fit += row["bytes"] is not None
         for key, value in row.items():
             if key not in _FACTS and value is not None:
                 self.totals[key] = self.totals.get(key, 0.0) + value
                 self.counts[key] = self.counts.get(key, 0) + 1
+                self.bpp[key] = self.bpp.get(key, 0.0) + row["bpp"]
 
     def means(self) -> Line:
-        """Average over the photos that the codec could do."""
-        return {key: total / self.counts[key] for key, total in self.totals.items()}
+        """Average over the images that have each measure; say how many where not all that fit.
+
+        `over` has, for such a measure, the number of images and their bits per pixel: a curve is
+        drawn and compared at the rates of the images that it is measured on.
+        """
+        made: Line = {key: total / self.counts[key] for key, total in self.totals.items()}
+        fewer = {key: n for key, n in self.counts.items() if n < self.fit}
+        if fewer:
+            made["over"] = {
+                key: {"images": n, "bpp": self.bpp[key] / n} for key, n in fewer.items()
+            }
+        return made
 
 
 def summary(lines: Iterable[Line]) -> list[Line]:
@@ -54,39 +69,31 @@ def summary(lines: Iterable[Line]) -> list[Line]:
     points = list(dict.fromkeys(point for point, _ in sums))
     codecs = list(dict.fromkeys(codec for _, codec in sums))
     return [
-        {"point": point, "codec": codec, "photos": one.photos, "fit": one.fit} | one.means()
+        {"point": point, "codec": codec, "images": one.images, "fit": one.fit} | one.means()
         for point in points
         for codec in codecs
         if (one := sums.get((point, codec))) is not None
     ]
 
 
-def bd_rates(table: list[Line], anchor: str) -> Line:
-    """Compare every codec's average curve with the anchor's: percent of bits at equal quality.
-
-    Only points at which a codec could do every photo count; None where too few are left. Of a
-    perceptual distance less is better.
-    """
-    found: Line = {}
-    keys = dict.fromkeys(key for row in table for key in row)
-    signs = {"psnr": 1, "ms_ssim": 1} | {key: -1 for key in keys if is_distance(key)}
-    for codec in dict.fromkeys(row["codec"] for row in table):
-        curves = [_curve(table, anchor), _curve(table, codec)]
-        found[codec] = {
-            metric: bd_rate(*([(row["bpp"], sign * row[metric]) for row in c] for c in curves))
-            for metric, sign in signs.items()
-            if all(metric in row for c in curves for row in c)
-        }
-    return found
+def rate_of(row: Line, key: str) -> float:
+    """Bits per pixel of the images on which a measure of an average was taken."""
+    return float(row.get("over", {}).get(key, row)["bpp"])
 
 
-def is_distance(key: str) -> bool:
-    """Tell whether a measure is a perceptual distance between two pictures."""
-    return key in ("lpips", "dists") or key.startswith("pd-")
+def sign_of(key: str) -> int:
+    """Tell whether more of a measure is better (1) or less (-1)."""
+    return 1 if key in _RISING else -1
 
 
-def _curve(table: list[Line], codec: str) -> list[Line]:
-    return [row for row in table if row["codec"] == codec and row["fit"] == row["photos"]]
+def is_measure(key: str) -> bool:
+    """Tell whether a column says how good an image is, and not how large its file."""
+    return key not in _NOT_MEASURES
+
+
+def is_paired(key: str) -> bool:
+    """Tell whether a measure compares each image with its own original."""
+    return is_measure(key) and not key.split()[-1].startswith(("rfid", "fid", "fd-"))
 
 
 def add_frechet(

@@ -1,193 +1,201 @@
-"""How fast: stage by stage, at batch 1 and at the best batch, beside the device's matmul peak.
+"""How fast: images a second of every codec on this machine, and what share of it is arithmetic.
 
-Every time is of one picture after warm-up, the device synchronised at the end of each stage.
+Times are of whole calls, pixels to file and file to pixels, after a warm-up and with the device
+synchronised at both ends. Ours runs at batch 1 and with enough images to fill a batch; a baseline
+runs one image at a time. Both are also told for each core that they may use.
 """
 
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from io import BytesIO
-from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from PIL import Image
 
-from titokzip import images, tiling
-from titokzip.bench.datasets import Dataset
-from titokzip.bitstream import container
-from titokzip.codec import Codec
+from titokzip.bench.downscale_search import Searched
+from titokzip.bench.image_codec import ImageCodec
+from titokzip.bench.ours import BATCHES, Ours
+from titokzip.bench.plan import Plan, Point
 from titokzip.errors import ModelError, TitokzipError
 from titokzip.images import InputImage
+from titokzip.images import read as read_image
 from titokzip.rate_control import Rate
-from titokzip.tiling import Grid
-from titokzip.tiling.lapped import Tiles
+from titokzip.runtime.device import synchronize
+from titokzip.runtime.matmul_peak import count_flops, matmul_peak
 
-BATCHES = {"cpu": (1, 16), "mps": (1, 16, 64), "cuda": (1, 16, 64, 256)}  # tiles
-_PHOTOS = 4
-_ROUNDS, _ENOUGH = (2, 24), 4.0  # timed rounds of a batch at the least and most; seconds of them
-_PEAK_SIDE = 1024
-_NETWORK = ("tokenize", "network and join")
+Line = dict[str, Any]
+_IMAGES = 4  # of the data set, repeated where a batch takes more
+_ROUNDS, _ENOUGH = (2, 24), 4.0  # timed rounds at the least and most; seconds that are enough
 _ALONE = """
 import sys
-from titokzip.codec import Codec
-codec = Codec.load({!r}, {!r})
+from titokzip.bench.ours import Ours
+ours = Ours.load({!r}, {!r})
 print(flush=True)
 from titokzip.bench.throughput import there_and_back
-print(there_and_back(codec, sys.stdin.buffer.read()))
+print(there_and_back(ours, sys.stdin.buffer.read()))
 """
-Stages = dict[str, dict[str, float]]  # seconds by direction and stage
 
 
-def measure(codec: Codec, model: str, dataset: Dataset, rate: Rate) -> dict[str, Any] | None:
-    """Time the first photos of a data set; None if none of them can be read."""
-    files = [data for item in dataset.items[:_PHOTOS] if (data := _png(item, dataset)) is not None]
-    if not files:
+def measure(plan: Plan, point: Point) -> Line | None:
+    """Time all codecs on the first images of a data set; None if none of them can be read."""
+    images = _images(plan)
+    if not images:
         return None
-    quality = rate if rate.max_bytes is None else Rate()
-    batches = {
-        batch: _at(replace(codec, batch=batch), files, quality) for batch in BATCHES[codec.device]
+    from titokzip.bench.report import cores
+
+    made: Line = {"images": len(images), "cores": cores(), "threads": torch.get_num_threads()}
+    made["ours"] = {name: _of_ours(one, images, point) for name, one in plan.ours.items()}
+    first = next(iter(plan.ours.values()))
+    made["baselines"] = {
+        one.name: of_baseline(one, images, _budgets(first, images, point)) for one in plan.baselines
     }
-    best = min(batches, key=lambda batch: _seconds(batches[batch]))
-    peak = matmul_peak(codec.device)
-    start, memory = alone(model, codec.device, files[0])
+    return made
+
+
+def _images(plan: Plan) -> list[InputImage]:
+    found: list[InputImage] = []
+    for item in plan.dataset.items[: 2 * _IMAGES]:
+        try:
+            found.append(item.load(plan.dataset.protocol))
+        except (TitokzipError, OSError):
+            continue
+    return found[:_IMAGES]
+
+
+def _budgets(first: Ours, images: Sequence[InputImage], point: Point) -> list[int]:
+    if point.in_bytes:
+        return [int(point.value)] * len(images)
+    return [len(first.encode_one(image, point.rate)) for image in images]
+
+
+def _of_ours(one: Ours, images: list[InputImage], point: Point) -> Line:
+    """Time one of our models at every batch, and its networks beside the device's peak."""
+    batches = {}
+    for batch in BATCHES[one.device]:
+        count = 1 if batch == 1 else one.images_per_batch(images[0], point.rate, batch)
+        batches[batch] = _at(one.batched(batch), _repeated(images, count), point.rate)
+    best = min(batches, key=lambda b: _seconds(batches[b]))
+    start, memory = alone(one.model, one.device, _png(images[0].image))
     return {
-        "rate": f"quality {quality.quality:g}" if quality.quality else "default quality",
-        "photos": len(files),
+        "point": point.name,
         "batch_1": batches[1],
         "best_batch": best,
         "best": batches[best],
-        "matmul_peak_gflops": peak / 1e9,
-        "matmul_share": network_share(codec, peak, 16 if codec.device == "cpu" else 64),
-        "outside_networks": 1 - _seconds(batches[best], _NETWORK) / _seconds(batches[best]),
+        **_shares(one.batched(best), _repeated(images, batches[best]["images"]), point.rate),
         "peak_memory_mb": memory,
         "start_seconds": start,
     }
 
 
-def matmul_peak(device: str) -> float:
-    """Measure the device's float32 matmul speed in FLOP/s: the best of some."""
-    a = torch.rand(_PEAK_SIDE, _PEAK_SIDE, device=device)
-    return 2 * _PEAK_SIDE**3 / min(_timed(lambda: a @ a, device)[1] for _ in range(8))
+def _repeated(images: list[InputImage], count: int) -> list[InputImage]:
+    """Take as many images as a batch needs, each one at least."""
+    return (images * (count // len(images) + 1))[: max(count, 1)]
 
 
-@torch.inference_mode()
-def network_share(codec: Codec, peak: float, batch: int) -> dict[str, float]:
-    """Share of the matmul peak that the networks reach at a batch of tiles, by direction."""
-    tokenizer, device = codec.model.tokenizer, codec.device
-    tiles = torch.rand(batch, 3, tokenizer.size, tokenizer.size, device=device)
-    tokens = tokenizer.encode(tiles)
-    stages: dict[str, Callable[[], Any]] = {
-        "encode": lambda: tokenizer.encode(tiles),
-        "decode": lambda: tokenizer.decode_pixels(tokenizer.decode_features(tokens)),
+def _at(one: Ours, group: list[InputImage], rate: Rate) -> Line:
+    files = [one.encode_one(image, rate) for image in group]
+    return {
+        "images": len(group),
+        "encode": _timed(lambda: list(one.encode(group, rate)), group, one.device),
+        "decode": _timed(lambda: list(one.decode(files)), group, one.device),
     }
-    shares = {"batch": float(batch)}
-    for name, stage in stages.items():
-        with FlopCounterMode(display=False) as counter:
-            stage()
-        seconds = min(_timed(stage, device)[1] for _ in range(3))
-        shares[name] = counter.get_total_flops() / seconds / peak
-    return shares
 
 
-def _png(item: Any, dataset: Dataset) -> bytes | None:
-    try:
-        image = item.load(dataset.protocol).image
-    except (TitokzipError, OSError):
+def _shares(one: Ours, group: list[InputImage], rate: Rate) -> Line:
+    """Share of the time inside the networks, and of the device's matmul rate that they reach.
+
+    The peak is that of the networks' own precision. Where the networks are faster than any matmul
+    that was timed, theirs is the peak: a share never exceeds one.
+    """
+    files = [one.encode_one(image, rate) for image in group]
+    work: dict[str, Callable[[], object]] = {
+        "encode": lambda: list(one.encode(group, rate)),
+        "decode": lambda: list(one.decode(files)),
+    }
+    rates, inside = dict[str, float](), dict[str, float]()
+    for name, call in work.items():
+        operations = count_flops(call)
+        with one.network_seconds(lambda: synchronize(one.device)) as seconds:
+            begun = time.perf_counter()
+            call()
+            whole = time.perf_counter() - begun
+        spent = sum(seconds)
+        inside[name] = spent / whole
+        rates[name] = operations / spent if spent else 0.0
+    peak = max(matmul_peak(torch.device(one.device), one.dtype), *rates.values())
+    return {
+        "precision": str(one.dtype).removeprefix("torch."),
+        "matmul_peak_gflops": peak / 1e9,
+        "matmul_share": {name: rate / peak for name, rate in rates.items()},
+        "inside_networks": inside,
+    }
+
+
+def of_baseline(
+    codec: ImageCodec, images: Sequence[InputImage], budgets: Sequence[int]
+) -> Line | None:
+    """Time a baseline at the settings that its search found, without the search."""
+    made = []
+    for image, budget in zip(images, budgets, strict=True):
+        grey = image.image.convert("L") if image.grey else image.image
+        encoded = codec.encode(grey, [budget])[0]
+        if encoded is not None:
+            made.append((grey, encoded))
+    if not made:
         return None
+    sizes = [image for image, _ in made]
+    line: Line = {"images": len(made)}
+    if isinstance(codec, Searched):
+        small = [
+            (image.resize(encoded.coded, Image.Resampling.LANCZOS), float(encoded.setting))
+            for image, encoded in made
+        ]
+        line["encode"] = _timed(lambda: [codec.save(*one) for one in small], sizes, "cpu")
+    line["decode"] = _timed(
+        lambda: [codec.decode(encoded, image.size) for image, encoded in made], sizes, "cpu"
+    )
+    return line
+
+
+def _timed(work: Callable[[], object], group: Sequence[object], device: str) -> Line:
+    """Time work on a group of images: seconds and images a second, for one image."""
+    work()  # the warm-up
+    rounds: list[float] = []
+    while len(rounds) < _ROUNDS[0] or (len(rounds) < _ROUNDS[1] and sum(rounds) < _ENOUGH):
+        synchronize(device)
+        begun = time.perf_counter()
+        work()
+        synchronize(device)
+        rounds.append(time.perf_counter() - begun)
+    each = [seconds / len(group) for seconds in rounds]
+    median = float(np.median(each))
+    threads = torch.get_num_threads() if device == "cpu" else 1
+    return {
+        "rounds": len(rounds),
+        "median_seconds": median,
+        "p95_seconds": float(np.percentile(each, 95)),
+        "images_per_second": 1 / median,
+        "images_per_second_and_core": 1 / median / threads,
+    }
+
+
+def _seconds(figures: Line) -> float:
+    return float(sum(figures[way]["median_seconds"] for way in ("encode", "decode")))
+
+
+def _png(image: Image.Image) -> bytes:
     file = BytesIO()
     image.save(file, "PNG", compress_level=1)
     return file.getvalue()
 
 
-def _at(codec: Codec, files: list[bytes], rate: Rate) -> dict[str, Any]:
-    """Time both directions; at a batch of 1, one picture at a time, else all of them together."""
-    group = 1 if codec.batch == 1 else len(files)
-    rounds: list[Stages] = []
-    pixels, spent = 0, 0.0
-    turns = cycle(files)
-    _round(codec, list(islice(turns, group)), rate)  # the warm-up
-    while len(rounds) < _ROUNDS[0] or (len(rounds) < _ROUNDS[1] and spent < _ENOUGH):
-        seconds, pixels_now = _round(codec, list(islice(turns, group)), rate)
-        rounds.append(seconds)
-        pixels += pixels_now
-        spent += sum(sum(stages.values()) for stages in seconds.values())
-    return {
-        direction: _figures(
-            [{stage: s / group for stage, s in one[direction].items()} for one in rounds],
-            pixels / group,
-        )
-        for direction in rounds[0]
-    }
-
-
-def _round(codec: Codec, files: list[bytes], rate: Rate) -> tuple[Stages, int]:
-    """Compress and decompress files once; seconds, and pixels."""
-    device = codec.device
-    photos, load = _timed(lambda: [images.read(BytesIO(f)) for f in files], device)
-    grids = [rate.grid(*p.image.size) for p in photos]
-    cut, tile = _timed(
-        lambda: [_cut(codec, *both) for both in zip(photos, grids, strict=True)], device
-    )
-    tokens, tokenize = _timed(lambda: codec.tokenize(r for rows in cut for r in rows), device)
-    own = np.split(tokens, np.cumsum([grid.tiles for grid in grids])[:-1])
-    data, write = _timed(
-        lambda: [codec.write(p, g, t) for p, g, t in zip(photos, grids, own, strict=True)], device
-    )
-    contents, unpack = _timed(lambda: [container.unpack(d) for d in data], device)
-    _, pack = _timed(lambda: [container.pack(c.header, c.payloads) for c in contents], device)
-    read, entropy = _timed(lambda: [(c.header, codec.read(c)) for c in contents], device)
-    _, paint = _timed(lambda: list(codec.paint_all(read)), device)
-    encode = {"load": load, "tile": tile, "tokenize": tokenize}
-    encode |= {"entropy": max(write - pack, 0), "container": pack}  # `write` does both
-    decode = {"container": unpack, "entropy": entropy, "network and join": paint}
-    pixels = sum(p.image.width * p.image.height for p in photos)
-    return {"encode": encode, "decode": decode}, pixels
-
-
-def _cut(codec: Codec, picture: InputImage, grid: Grid) -> list[Tiles]:
-    tokenizer = codec.model.tokenizer
-    size = tokenizer.size
-    image = tiling.resample(picture.image, grid.columns * size, grid.rows * size)
-    return list(tiling.split(np.asarray(image), size, tokenizer.overlap))
-
-
-def _seconds(figures: dict[str, Any], only: tuple[str, ...] | None = None) -> float:
-    """Sum up the stages of both directions, or some of them."""
-    stages = [stage for direction in figures.values() for stage in direction["stages"].items()]
-    return float(sum(seconds for name, seconds in stages if only is None or name in only))
-
-
-def _figures(rounds: list[dict[str, float]], pixels: float) -> dict[str, Any]:
-    """Sum up seconds a picture by stage, and pixels of all rounds' pictures."""
-    totals = [sum(stages.values()) for stages in rounds]
-    median = float(np.median(totals))
-    return {
-        "rounds": len(rounds),
-        "median_seconds": median,
-        "p95_seconds": float(np.percentile(totals, 95)),
-        "pictures_per_second": 1 / median,
-        "megapixels_per_second": pixels / sum(totals) / 1e6,
-        "stages": {key: float(np.median([stages[key] for stages in rounds])) for key in rounds[0]},
-    }
-
-
-def _timed(function: Callable[[], Any], device: str) -> tuple[Any, float]:
-    begun = time.perf_counter()
-    value = function()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    elif device == "mps":
-        torch.mps.synchronize()
-    return value, time.perf_counter() - begun
-
-
 def alone(model: str, device: str, file: bytes) -> tuple[float, float | None]:
-    """Code one picture in a new process: seconds until the model is ready, and peak megabytes.
+    """Code one image in a new process: seconds until the model is ready, and peak megabytes.
 
     Raises:
         ModelError: the process failed.
@@ -200,22 +208,19 @@ def alone(model: str, device: str, file: bytes) -> tuple[float, float | None]:
         ready = time.perf_counter() - begun
         said, _ = process.communicate(file)
     if process.returncode:
-        code = process.returncode
-        raise ModelError(
-            f"coding one picture by itself ended with {code}; --no-speed leaves it out"
-        )
+        raise ModelError(f"coding one image by itself ended with {process.returncode}")
     return ready, json.loads(said)
 
 
-def there_and_back(codec: Codec, file: bytes) -> str:
-    """Compress and decompress a picture; peak megabytes as JSON."""
-    codec.decompress(codec.compress(images.read(BytesIO(file)).image))
-    return json.dumps(_memory(codec.device))
+def there_and_back(one: Ours, file: bytes) -> str:
+    """Compress and decompress an image; peak megabytes as JSON."""
+    list(one.decode([one.encode_one(read_image(BytesIO(file)), Rate())]))
+    return json.dumps(_memory(one.device))
 
 
 def _memory(device: str) -> float | None:
     """Peak megabytes: of the process, or of the GPU."""
-    if device == "cuda":
+    if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated() / 2**20
     try:
         import resource

@@ -1,6 +1,6 @@
-"""The floors to stay above: a raw thumbnail, and the low waves of BlurHash.
+"""Trivial baselines: a raw thumbnail, and BlurHash.
 
-Both know the size of the original for nothing, as the rivals do.
+Their decoders receive the size of the original as free side information, as all baselines do.
 """
 
 import math
@@ -14,12 +14,13 @@ Array = NDArray[np.float64]
 
 _BITS = 5  # a channel of a thumbnail's cell
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz#$%*+,-.:;=?@[]^_{|}~"
-_MOST = 9  # BlurHash's waves each way
+_MOST = 9  # components of BlurHash each way
 
 
 def thumbnail(image: Image.Image, budget: int) -> bytes | None:
-    """Average the picture to as many cells of 15 bits as fit; a byte says how many columns."""
-    cells = (budget - 1) * 8 // (3 * _BITS)
+    """Average the image to as many cells as fit, 5 bits a channel; a byte tells the columns."""
+    channels = len(image.getbands())
+    cells = (budget - 1) * 8 // (channels * _BITS)
     if cells < 1:
         return None
     columns, rows = _shape(cells, image.width / image.height)
@@ -29,26 +30,29 @@ def thumbnail(image: Image.Image, budget: int) -> bytes | None:
     return bytes([columns]) + np.packbits(bits).tobytes()
 
 
-def enlarged(data: bytes, size: Size) -> Image.Image:
+def enlarged(data: bytes, size: Size, grey: bool = False) -> Image.Image:
     """Enlarge a thumbnail; the inverse of `thumbnail`."""
-    columns = data[0]
+    columns, channels = data[0], 1 if grey else 3
     bits = np.unpackbits(np.frombuffer(data[1:], np.uint8))
-    rows = len(bits) // (columns * 3 * _BITS)
-    levels = bits[: rows * columns * 3 * _BITS].reshape(-1, _BITS) @ (1 << np.arange(_BITS)[::-1])
-    small = np.rint(levels.reshape(rows, columns, 3) * 255 / (2**_BITS - 1)).astype(np.uint8)
+    rows = len(bits) // (columns * channels * _BITS)
+    whole = bits[: rows * columns * channels * _BITS].reshape(-1, _BITS)
+    levels = whole @ (1 << np.arange(_BITS)[::-1])
+    shape = (rows, columns) if grey else (rows, columns, channels)
+    small = np.rint(levels.reshape(shape) * 255 / (2**_BITS - 1)).astype(np.uint8)
     return Image.fromarray(small).resize(size, Image.Resampling.BICUBIC)
 
 
 def blurhash(image: Image.Image, budget: int) -> bytes | None:
-    """Hash the picture to as many waves as fit, in BlurHash's own characters.
+    """Encode the image with as many cosine components as fit, in BlurHash's own characters.
 
-    The format is https://github.com/woltapp/blurhash/blob/master/Algorithm.md: a digit each for
-    the waves and the largest of them, four for the mean, two a wave, in base 83.
+    The format is https://github.com/woltapp/blurhash/blob/master/Algorithm.md: one character each
+    for the number of components and for the largest, four for the mean colour, two a component, in
+    base 83.
     """
     if budget < 6:
         return None
     columns, rows = _shape((budget - 4) // 2, image.width / image.height, _MOST)
-    small = image.resize((32, 32), Image.Resampling.BOX)
+    small = image.convert("RGB").resize((32, 32), Image.Resampling.BOX)
     waves = _waves(_linear(np.asarray(small) / 255), columns, rows)
     red, green, blue = np.rint(_gamma(waves[0]) * 255).astype(int)
     text = _digits(columns - 1 + (rows - 1) * 9, 1)
@@ -61,8 +65,8 @@ def blurhash(image: Image.Image, budget: int) -> bytes | None:
     return (text + "".join(_digits(int(v @ [361, 19, 1]), 2) for v in levels)).encode()
 
 
-def unhashed(data: bytes, size: Size) -> Image.Image:
-    """Paint a hash; the inverse of `blurhash`."""
+def unhashed(data: bytes, size: Size, grey: bool = False) -> Image.Image:
+    """Decode a BlurHash; the inverse of `blurhash`."""
     text = data.decode()
     shape = _number(text[0])
     columns, rows = shape % 9 + 1, shape // 9 + 1
@@ -75,11 +79,12 @@ def unhashed(data: bytes, size: Size) -> Image.Image:
         waves[i] = np.copysign(level**2, level) * largest
     x, y = _basis(columns, size[0]), _basis(rows, size[1])
     light = np.einsum("ry,cx,rcd->yxd", y, x, waves.reshape(rows, columns, 3))
-    return Image.fromarray(np.rint(_gamma(light) * 255).astype(np.uint8))
+    image = Image.fromarray(np.rint(_gamma(light) * 255).astype(np.uint8))
+    return image.convert("L") if grey else image
 
 
 def _shape(cells: int, aspect: float, most: int = 255) -> Size:
-    """Choose columns and rows, at most `cells` in all, that are as square as the picture."""
+    """Choose columns and rows, at most `cells` in all, that are as square as the image."""
     columns = min(max(round(math.sqrt(cells * aspect)), 1), cells, most)
     return columns, min(cells // columns, most)
 

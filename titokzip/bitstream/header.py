@@ -1,52 +1,71 @@
-"""The header of a .ttk file: five bytes for a picture of one tile, ten for most photos.
-
-titokzip/container.py has the layout of the whole file, docs/format.md says it at length, and why.
-"""
+"""The header of a .ttk file; docs/format.md specifies it byte by byte."""
 
 from dataclasses import dataclass
-from enum import IntEnum
+from typing import Final
 
 from titokzip.bitstream.varint import ByteReader, varint
 from titokzip.errors import FormatError
 from titokzip.tiling import Grid
 
-MAGIC = 0x97
-VERSION = 1
-FINGERPRINT_BYTES = 4
-# Fingerprints that have a number, from 1, which never changes; the first was that of drafts.
-CODES = (bytes.fromhex("33b21aec"), bytes.fromhex("1ee5173c"))
-WHOLE_TILE = 256  # pixels each way of a tile of a picture whose size goes without saying
-MAX_LAYERS = 8
-MAX_TOKENS = 256
-MAX_SIDE = 2**21 - 1  # what a varint of three bytes holds
-_VERSIONS = range(0x54, 0x60)  # the second byte of version 0, which was a draft, and of others
-START = bytes([MAGIC, _VERSIONS[VERSION]])  # of every file of this version
-_GREY, _WHOLE, _MORE = 2, 4, 8  # flags
-_COUNTS, _SECTIONS, _KNOWN = 8, 16, 31  # more flags, and all of them
-_CRITICAL = 128
-_SMALL = 16  # tiles each way of a grid that a byte can tell
+MAGIC: Final = 0x97
+VERSION: Final = 2  # 0 and 1 were drafts
+FINGERPRINT_BYTES: Final = 4
+# Fingerprints with a codebook ID, from 1. An ID never changes its fingerprint.
+CODEBOOKS: Final = (bytes.fromhex("00000000"),)
+DEFAULT_SIDE: Final = 256  # pixels, of an image or of a tile whose size is not stored
+MAX_LAYERS: Final = 8
+MAX_TOKENS: Final = 256  # per tile
+MAX_SIDE: Final = 2**21 - 1  # the largest three-byte varint
+MAX_STEP: Final = 255
+
+_VERSIONS = range(0x54, 0x60)  # the second byte of versions 0, 1, ...
+START: Final = bytes([MAGIC, _VERSIONS[VERSION]])  # of every file of this version
+_TILES, _GREY, _DEFAULT_SIZE, _MORE = 1, 2, 4, 8  # flags
+_ALPHA, _SECTIONS, _UNREFINED, _KNOWN = 8, 16, 32, 63  # more flags, and all of them
+_CRITICAL = 128  # the first tag of sections that a reader must know
+_SMALL = 16  # columns and rows of a grid that one byte can hold
 _LARGE = 255  # in its place: the grid is larger
 
 
-class Coder(IntEnum):
-    """How the tokens became bytes."""
+@dataclass(frozen=True)
+class TileLayout:
+    """The tokens of square tiles: as many for every tile."""
 
-    PACKED = 0
-    RANGE = 1
+    grid: Grid
+    tokens: int  # per tile
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.tokens <= MAX_TOKENS:
+            raise FormatError(f"{self.tokens} tokens per tile cannot be stored")
+
+    def boundaries(self, layers: int) -> list[int]:
+        """List where each layer ends, in tokens per tile."""
+        return [-(-self.tokens // 4 ** (layers - i)) for i in range(1, layers + 1)]
+
+
+@dataclass(frozen=True)
+class TransformLayout:
+    """The coefficients of a lapped transform of the whole image."""
+
+    step: int  # index of the quantisation step, 0 to MAX_STEP; a larger one is coarser
+    blocks: int  # along the shorter side of the working image; 0: the image at its own size
+    refined: bool = True  # the decoder network improves the image
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.step <= MAX_STEP or not 0 <= self.blocks <= MAX_SIDE:
+            raise FormatError(f"step {self.step} and {self.blocks} blocks cannot be stored")
 
 
 @dataclass(frozen=True)
 class Header:
     """What a decoder must know before it reads the tokens."""
 
-    model: bytes
-    width: int
+    model: bytes  # the first bytes of its fingerprint
+    width: int  # of the image, in pixels
     height: int
-    grid: Grid
-    tokens: int  # the most that any tile has
-    counts: tuple[int, ...] | None = None  # tokens of each tile, if they differ
-    coder: Coder = Coder.PACKED
+    layout: TileLayout | TransformLayout
     grey: bool = False
+    alpha: bool = False
     layers: int = 1
 
     def __post_init__(self) -> None:
@@ -54,49 +73,42 @@ class Header:
             raise ValueError(
                 f"a model is named by {FINGERPRINT_BYTES} bytes, not {len(self.model)}"
             )
-        sides = (self.width, self.height, self.grid.columns, self.grid.rows)
+        sides = [self.width, self.height]
+        if isinstance(self.layout, TileLayout):
+            sides += [self.layout.grid.columns, self.layout.grid.rows]
         if not all(1 <= side <= MAX_SIDE for side in sides):
-            raise FormatError(f"a picture of {self.width} x {self.height} pixels cannot be stored")
-        if not 1 <= self.tokens <= MAX_TOKENS or not 1 <= self.layers <= MAX_LAYERS:
-            raise FormatError(f"{self.tokens} tokens in {self.layers} layers cannot be stored")
-        if self.counts is not None and (
-            len(self.counts) != self.grid.tiles
-            or max(self.counts) != self.tokens
-            or min(self.counts) < 1
-        ):
-            raise FormatError("the numbers of tokens do not fit the grid")
-
-    @property
-    def stops(self) -> list[int]:
-        """Where each layer ends, in tokens."""
-        return [-(-self.tokens // 4 ** (self.layers - i)) for i in range(1, self.layers + 1)]
+            raise FormatError(f"an image of {self.width} x {self.height} pixels cannot be stored")
+        if not 1 <= self.layers <= MAX_LAYERS:
+            raise FormatError(f"{self.layers} layers cannot be stored")
 
 
 def pack_header(header: Header) -> bytes:
     """Write a header in the fewest bytes."""
-    size, grid = (header.width, header.height), header.grid
-    code = CODES.index(header.model) + 1 if header.model in CODES else 0
-    more = header.layers - 1 | _COUNTS * (header.counts is not None)
-    whole = size == _filled(grid)
-    flags = header.coder | _GREY * header.grey | _WHOLE * whole | _MORE * bool(more) | code << 4
+    layout = header.layout
+    tiles = isinstance(layout, TileLayout)
+    unrefined = isinstance(layout, TransformLayout) and not layout.refined
+    codebook = CODEBOOKS.index(header.model) + 1 if header.model in CODEBOOKS else 0
+    size = header.width, header.height
+    default_size = size == _default_size(layout)
+    more = header.layers - 1 | _ALPHA * header.alpha | _UNREFINED * unrefined
+    flags = _TILES * tiles | _GREY * header.grey | _DEFAULT_SIZE * default_size
+    flags |= _MORE * bool(more) | codebook << 4
     return b"".join(
         [
             START,
             bytes([flags, more] if more else [flags]),
-            b"" if code else header.model,
-            b"" if whole else b"".join(map(varint, size)),
-            _pack_grid(grid),
-            bytes([header.tokens - 1]),
-            bytes(count - 1 for count in header.counts or ()),
+            b"" if codebook else header.model,
+            _pack_layout(layout),
+            b"" if default_size else b"".join(map(varint, size)),
         ]
     )
 
 
 def read_header(reader: ByteReader) -> Header:
-    """Read a header off the front of a file.
+    """Read a header off the front of a file; the inverse of `pack_header`.
 
     Raises:
-        FormatError: it is another file's, newer than this version, or damaged.
+        FormatError: it is not a .ttk file, is newer than this version, or is damaged.
     """
     _read_start(reader)
     flags = reader.take(1)[0]
@@ -104,26 +116,16 @@ def read_header(reader: ByteReader) -> Header:
     if more & ~_KNOWN or (flags & _MORE and not more):
         raise FormatError("made by a newer titokzip, or damaged: unknown flags")
     model = _read_model(reader, flags >> 4)
-    size = None if flags & _WHOLE else (reader.varint(), reader.varint())
-    grid = _read_grid(reader)
-    tokens = reader.take(1)[0] + 1
-    counts = None
-    if more & _COUNTS:
-        counts = tuple(count + 1 for count in reader.take(grid.tiles))
+    layout = _read_layout(reader, bool(flags & _TILES), not more & _UNREFINED)
+    if flags & _TILES and more & (_ALPHA | _UNREFINED):
+        raise FormatError("made by a newer titokzip, or damaged: unknown flags")
+    size = _default_size(layout)
+    if not flags & _DEFAULT_SIZE:
+        size = reader.varint(), reader.varint()
     if more & _SECTIONS:
         _skip_sections(reader)
-    width, height = size or _filled(grid)
-    return Header(
-        model,
-        width,
-        height,
-        grid,
-        tokens,
-        counts,
-        Coder(flags & 1),
-        bool(flags & _GREY),
-        (more & 7) + 1,
-    )
+    grey, alpha = bool(flags & _GREY), bool(more & _ALPHA)
+    return Header(model, *size, layout, grey, alpha, (more & 7) + 1)
 
 
 def _read_start(reader: ByteReader) -> None:
@@ -136,12 +138,25 @@ def _read_start(reader: ByteReader) -> None:
         raise FormatError(f"format version {version}, not {VERSION}: {why}")
 
 
-def _read_model(reader: ByteReader, code: int) -> bytes:
-    if not code:
+def _read_model(reader: ByteReader, codebook: int) -> bytes:
+    if not codebook:
         return reader.take(FINGERPRINT_BYTES)
-    if code > len(CODES):
-        raise FormatError(f"code {code} is newer than this titokzip, or the file is damaged")
-    return CODES[code - 1]
+    if codebook > len(CODEBOOKS):
+        raise FormatError(f"codebook {codebook} is newer than this titokzip, or damaged")
+    return CODEBOOKS[codebook - 1]
+
+
+def _pack_layout(layout: TileLayout | TransformLayout) -> bytes:
+    if isinstance(layout, TransformLayout):
+        return bytes([layout.step]) + varint(layout.blocks)
+    return _pack_grid(layout.grid) + bytes([layout.tokens - 1])
+
+
+def _read_layout(reader: ByteReader, tiles: bool, refined: bool) -> TileLayout | TransformLayout:
+    if not tiles:
+        return TransformLayout(reader.take(1)[0], reader.varint(), refined)
+    grid = _read_grid(reader)
+    return TileLayout(grid, reader.take(1)[0] + 1)
 
 
 def _pack_grid(grid: Grid) -> bytes:
@@ -160,13 +175,15 @@ def _read_grid(reader: ByteReader) -> Grid:
         raise FormatError("damaged: the grid has no tiles")
     grid = Grid(rows, columns)
     if len(_pack_grid(grid)) == 1:
-        raise FormatError("damaged: a byte more than the grid needs")
+        raise FormatError("damaged: the grid is not in its shortest form")
     return grid
 
 
-def _filled(grid: Grid) -> tuple[int, int]:
-    """Width and height of the picture that fills a grid."""
-    return WHOLE_TILE * grid.columns, WHOLE_TILE * grid.rows
+def _default_size(layout: TileLayout | TransformLayout) -> tuple[int, int]:
+    """Width and height of an image whose size is not stored."""
+    if isinstance(layout, TransformLayout):
+        return DEFAULT_SIDE, DEFAULT_SIDE
+    return DEFAULT_SIDE * layout.grid.columns, DEFAULT_SIDE * layout.grid.rows
 
 
 def _skip_sections(reader: ByteReader) -> None:
@@ -174,5 +191,5 @@ def _skip_sections(reader: ByteReader) -> None:
     while sections.at < len(sections.data):
         tag = sections.take(1)[0]
         if tag >= _CRITICAL:
-            raise FormatError(f"section {tag} is newer than this titokzip, or the file is damaged")
+            raise FormatError(f"section {tag} is newer than this titokzip, or damaged")
         sections.take(sections.varint())

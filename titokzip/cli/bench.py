@@ -12,7 +12,13 @@ import click
 
 MISSING = 3
 QUALITIES, BUDGETS = "30,50,65,80", "48,96,192,400"
-_FILES = ("inception", "features", "perceptual", "alexnet", "vgg16", "reference")
+_FILES = (
+    "inception", "features", "perceptual", "alexnet", "vgg16", "face_network", "faces", "reference",
+)  # fmt: skip
+_FLAGS = {  # what takes the file that a measure lacks
+    "lpips": "--alexnet FILE", "lpips-vgg": "--vgg16 FILE", "dists": "--vgg16 FILE",
+    "rfid": "--inception FILE",
+}  # fmt: skip
 _path = click.Path(path_type=Path)
 
 
@@ -37,7 +43,7 @@ class Numbers(click.ParamType[Any]):
     "--dataset",
     required=True,
     metavar="NAME|PATH",
-    help="samples, kodak, clic, div2k, imagenet-val, or a folder or tar of photos.",
+    help="samples, kodak, cq100, clic, div2k, imagenet-val, or a folder or tar of images.",
 )
 @click.option(
     "--data-root",
@@ -47,21 +53,47 @@ class Numbers(click.ParamType[Any]):
     help="Folder in which data sets are looked for.  [default: data]",
 )
 @click.option("--out", type=_path, help="Folder for the run.  [default: bench-DATASET]")
-@click.option("--limit", type=click.IntRange(1), help="Photos to measure, drawn at random.")
+@click.option("--limit", type=click.IntRange(1), help="Images to measure, drawn at random.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of that draw.")
 @click.option("--resize", type=click.IntRange(1), help="Resize the shorter side to this, bicubic.")
 @click.option("--crop", type=click.IntRange(1), help="Crop the centre square of this side.")
-@click.option("--truncate", is_flag=True, help="Cut what we paint to 8 bits, as TiTok evaluates.")
+@click.option("--truncate", is_flag=True, help="Truncate decoded pixels, as TiTok evaluates.")
 @click.option(
     "--qualities",
     type=Numbers(),
-    help=f"Of ours; rivals get each picture's bytes.  [default: {QUALITIES}]",
+    help=f"Of ours; baselines get each image's bytes.  [default: {QUALITIES}]",
 )
-@click.option("--budgets", type=Numbers(), help=f"Bytes a picture for all, such as {BUDGETS}.")
-@click.option("--codecs", help="Rivals, with commas between them.  [default: all that are here]")
+@click.option("--budgets", type=Numbers(), help=f"Bytes an image for all, such as {BUDGETS}.")
+@click.option("--codecs", help="Baselines, with commas between them.  [default: all that are here]")
 @click.option(
-    "--anchor", default="webp", show_default=True, help="Codec that BD-rates are against."
+    "--codec",
+    "described",
+    multiple=True,
+    metavar="LINE|FILE.toml",
+    help="Another: 'name: encode {in} {out} {quality} :: decode {in} {out}', or a TOML file.",
 )
+@click.option(
+    "--programs",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    multiple=True,
+    metavar="FOLDER",
+    help="Where programs are, before the PATH; again for another.",
+)
+@click.option(
+    "--compare",
+    type=click.Choice(["codestreams", "files"]),
+    default="codestreams",
+    show_default=True,
+    help="Bytes of baselines that count; of ours, those of the whole file.",
+)
+@click.option(
+    "--cache/--no-cache",
+    "cached",
+    default=True,
+    show_default=True,
+    help="Keep what baselines and metrics gave, in $TITOKZIP_BENCH_CACHE.",
+)
+@click.option("--anchor", help="Codec that BD-rates are against.  [default: strongest baseline]")
 @click.option(
     "-m",
     "--model",
@@ -77,7 +109,9 @@ class Numbers(click.ParamType[Any]):
 @click.option("--features", type=_path, help="TorchScript of another network, for its distance.")
 @click.option("--perceptual", type=_path, help="TorchScript of a perceptual distance.")
 @click.option("--alexnet", type=_path, help="torchvision's AlexNet weights, for LPIPS.")
-@click.option("--vgg16", type=_path, help="torchvision's VGG16 weights, for DISTS.")
+@click.option("--vgg16", type=_path, help="torchvision's VGG16 weights, for DISTS and LPIPS-vgg.")
+@click.option("--face-network", type=_path, help="TorchScript of a face descriptor.")
+@click.option("--faces", type=_path, help="JSON: boxes of faces by image name, for it.")
 @click.option("--patch", type=click.IntRange(16), help="Side of patches for Frechet distances.")
 @click.option("--speed/--no-speed", default=True, show_default=True, help="Measure throughput.")
 @click.option("--fresh", is_flag=True, help="Start over instead of going on with a run.")
@@ -88,7 +122,7 @@ class Numbers(click.ParamType[Any]):
 @click.option("--json", "as_json", is_flag=True, help="Write the result to stdout, not a table.")
 @click.pass_context
 def bench(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
-    """Measure the codec beside JPEG, WebP, AVIF, JPEG 2000 and JPEG XL, at the same bytes.
+    """Measure the codec beside baselines, at the same bytes.
 
     \b
     titokzip bench --dataset samples                      photos inside scikit-image
@@ -96,25 +130,27 @@ def bench(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
     titokzip bench --dataset imagenet-val --resize 256 --crop 256 --limit 1000 \\
         --budgets 48,96,192,400 --inception inception-2015-12-05.pt
 
-    The folder gets result.json, report.html, rows.jsonl and the files of all codecs. Killed and
-    run again, it goes on where it was.
+    VVC, AV1 and HEVC are measured where vvencapp, aomenc and x265 are on the PATH. The folder gets
+    result.json, report.html, rows.jsonl and the files of all codecs. A run that was killed resumes
+    when the same command is given again.
     """
     points = _points(options.pop("qualities"), options.pop("budgets"))
     try:
         begun = _settings(points, **options)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    from titokzip.bench.datasets import DatasetError
+    from titokzip.bench.datasets import DatasetError, NotHere
     from titokzip.bench.session import AnotherRun, start
 
     try:
         with _progress() as progress:
             result = start(begun, progress)
     except DatasetError as error:
-        click.echo(f"titokzip: {error}", err=True)
+        more = "; --data-root or TITOKZIP_DATA names another folder"
+        click.echo(f"titokzip: {error}{more if isinstance(error, NotHere) else ''}", err=True)
         ctx.exit(MISSING)
     except AnotherRun as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(f"{error}; --fresh starts over") from error
     _show(result, begun.out, as_json)
 
 
@@ -131,24 +167,26 @@ def _points(qualities: list[float] | None, budgets: list[float] | None) -> list[
 
 def _settings(points: list[tuple[float, bool]], **given: Any) -> Any:
     if given["crop"] and not given["resize"]:
-        raise click.UsageError("--crop needs --resize: a photo may be smaller than the crop")
+        raise click.UsageError("--crop needs --resize: an image may be smaller than the crop")
     if given["crop"] and given["crop"] > given["resize"]:
         raise click.UsageError("--crop is larger than --resize")
     if given["reference"] and (given["patch"] or not given["inception"]):
         raise click.UsageError("--reference needs --inception, and takes no --patch")
-    from titokzip import zoo
-    from titokzip.bench.baselines import RIVALS
+    if (given["face_network"] is None) != (given["faces"] is None):
+        raise click.UsageError("--face-network and --faces need each other")
+    if given["out"] is not None and given["out"].suffix == ".json":
+        raise click.UsageError(f"--out names a folder, and {given['out']} would be one")
+    from titokzip.bench import cache, programs
     from titokzip.bench.datasets import Protocol
     from titokzip.bench.networks import Files
+    from titokzip.bench.ours import DEFAULT_MODEL
     from titokzip.bench.plan import Point
     from titokzip.bench.report import cores
     from titokzip.bench.session import Settings
 
+    extra = [one for text in given["described"] for one in _described(programs, text)]
     asked = None if given["codecs"] is None else filter(None, given["codecs"].split(","))
-    codecs = RIVALS if asked is None else tuple(dict.fromkeys(asked))
-    for name in codecs:
-        if name not in RIVALS:
-            raise click.UsageError(f"no rival named {name!r}; there are {', '.join(RIVALS)}")
+    codecs = None if asked is None else (*dict.fromkeys(asked), *(one.name for one in extra))
     name = Path(given["dataset"]).resolve().stem
     return Settings(
         dataset=given["dataset"],
@@ -157,9 +195,13 @@ def _settings(points: list[tuple[float, bool]], **given: Any) -> Any:
         protocol=Protocol(given["resize"], given["crop"], given["truncate"]),
         points=tuple(Point(*point) for point in points),
         codecs=codecs,
+        extra=tuple(extra),
+        folders=given["programs"],
+        bare=given["compare"] == "codestreams",
+        cache=cache.default_folder() if given["cached"] else None,
         limit=given["limit"],
         seed=given["seed"],
-        models=given["models"] or (zoo.DEFAULT,),
+        models=given["models"] or (DEFAULT_MODEL,),
         device=given["device"],
         workers=given["threads"] or cores(),
         files=Files(*(given[key] for key in _FILES)),
@@ -171,9 +213,14 @@ def _settings(points: list[tuple[float, bool]], **given: Any) -> Any:
     )
 
 
+def _described(programs: Any, text: str) -> list[Any]:
+    """Read the codecs of a TOML file, or the one of a line."""
+    return programs.read_file(Path(text)) if text.endswith(".toml") else [programs.read_line(text)]
+
+
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Show photos done and time left, on a terminal only."""
+    """Show images done and time left, on a terminal only."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -183,7 +230,7 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
         return
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("photos", total=None)
+        task = bar.add_task("images", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
@@ -201,4 +248,7 @@ def _show(result: dict[str, Any], out: Path, as_json: bool) -> None:
         Console(width=wide, highlight=False).print(table(result))
     for line in footnotes(result):
         click.echo(line, err=True)
+    lacking = dict.fromkeys(_FLAGS[key] for key in result["not_measured"] if key in _FLAGS)
+    if lacking:
+        click.echo(f"{', '.join(lacking)} name the files of what was not measured", err=True)
     click.echo(f"{out / 'result.json'} and {out / 'report.html'} written", err=True)

@@ -1,4 +1,4 @@
-"""titokzip compress: pictures to .ttk files."""
+"""titokzip compress: images to .ttk files."""
 
 import time
 from pathlib import Path
@@ -6,31 +6,47 @@ from typing import Any
 
 import click
 
-from titokzip.cli.files import plan, report
-from titokzip.cli.options import FileOptions, check_device, file_options
-from titokzip.rate_control import DEFAULT_QUALITY, Rate
+from titokzip.cli.files import plan, renaming, report
+from titokzip.cli.libraries import limited, silenced
+from titokzip.cli.options import FileOptions, check_device, file_options, max_pixels_option
 
-PICTURES = {
-    ".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".jp2",
-}  # fmt: skip
+_DEFAULT_QUALITY = 50  # as in rate_control, which takes longer to import; a test compares them
+_LARGEST = 10**15  # beyond any file, and far from what overflows
 
 
-@click.command(short_help="Make .ttk files of pictures.")
+def _bounded(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """Refuse numbers that are too large to compute with."""
+    if value is not None and not value <= _LARGEST:
+        raise click.BadParameter(f"no number of up to {_LARGEST:,}")
+    return value
+
+
+_number: dict[str, Any] = {"type": click.IntRange(1), "metavar": "N", "callback": _bounded}
+
+
+@click.command(short_help="Compress images to .ttk files.")
 @file_options
 @click.option(
     "-q",
     "--quality",
     type=float,
     metavar="1-100",
-    help=f"More is better and larger.  [default: {DEFAULT_QUALITY}]",
+    help=f"Higher is better and larger.  [default: {_DEFAULT_QUALITY}]",
 )
-@click.option("--bpp", type=float, help="Bits a pixel of the original, at the most.")
-@click.option("--max-bytes", type=int, metavar="N", help="Bytes of the whole file, at the most.")
-@click.option("--tokens", type=int, metavar="N", help="Tokens kept of each tile.")
-@click.option("--tile", type=int, metavar="N", help="Source pixels that a tile covers, each way.")
+@click.option(
+    "--bpp",
+    type=click.FloatRange(0, min_open=True),
+    metavar="X",
+    callback=_bounded,
+    help="Bits per pixel of the original, at most.",
+)
+@click.option("--max-bytes", help="Bytes of the whole file, at most.", **_number)
+@click.option("--tokens", help="Tokens kept of each tile.", **_number)
+@click.option("--tile", help="Pixels of the original that a tile covers, each way.", **_number)
 @click.option("-m", "--model", default=None, metavar="NAME", help="Name of a model, or its file.")
-@click.option("--background", metavar="COLOUR", help="Flatten transparent pictures on this colour.")
+@click.option("--background", metavar="COLOUR", help="Flatten transparent images on this colour.")
 @click.option("--verify", is_flag=True, help="Decode every file again before it is written.")
+@max_pixels_option
 def compress(
     files: tuple[str, ...],
     model: str | None,
@@ -41,9 +57,14 @@ def compress(
     tile: int | None,
     background: str | None,
     verify: bool,
+    max_pixels: int | None,
     **others: Any,
 ) -> None:
-    """Compress pictures: photo.jpg becomes photo.ttk.
+    """Compress images: photo.jpg becomes photo.ttk.
+
+    Reads PNG, JPEG, WebP, AVIF, GIF, TIFF, BMP, JPEG 2000, PPM, PSD, QOI, TGA and some older
+    formats; HEIC with pillow-heif. If a.jpg and a.png would both become a.ttk, they become
+    a.jpg.ttk and a.png.ttk. Outputs get the time of their sources, and at most their permissions.
 
     \b
     titokzip compress photo.jpg                   the default quality
@@ -51,32 +72,42 @@ def compress(
     titokzip compress -r photos -O small          a folder, into another
     cat photo.jpg | titokzip compress - > photo.ttk
     """
-    rate = _rate(quality, bpp, max_bytes, tokens, tile)
-    _check_colour(background)
-    options = FileOptions(**others)
-    jobs = plan(files, PICTURES, _renamed, options)
-    begun = time.perf_counter()
-    import torch  # noqa: F401  (its time is reported apart)
+    from titokzip.images import MAX_PIXELS, SUFFIXES
 
-    imported = time.perf_counter()
-    from titokzip import batch, zoo
-    from titokzip.codec import Codec
+    options = FileOptions(**others)
+    _check_output(options.output, SUFFIXES)
+    _check_colour(background)
+    rate = _rate(quality, bpp, max_bytes, tokens, tile)
+    jobs = plan(files, SUFFIXES, renaming(SUFFIXES, ".ttk"), options)
+    begun = time.perf_counter()
+    from titokzip import batch, loading, zoo
 
     check_device(options.device)
-    codec = Codec.load(
+    codec = loading.load(
         model or zoo.DEFAULT, options.device, options.batch_size, compiled=options.compiled
     )
-    start = {"import torch": imported - begun, "load model": time.perf_counter() - imported}
+    start = {"load model": time.perf_counter() - begun}
     how = batch.Options(options.force, options.remove, options.threads)
-    results = batch.compress_files(jobs, codec, rate, how, background=background, verify=verify)
-    report(results, jobs, start, options)
+    results = batch.compress_files(
+        jobs, codec, rate, how, background=background, verify=verify, max_pixels=max_pixels
+    )
+    with silenced(), limited(max_pixels or MAX_PIXELS):
+        report(results, jobs, start, options)
 
 
-def _rate(*values: Any) -> Rate:
+def _rate(*values: Any) -> Any:
+    from titokzip.rate_control import Rate
+
     try:
         return Rate(*values)
     except ValueError as error:
         raise click.UsageError(str(error).replace("max_bytes", "max-bytes")) from error
+
+
+def _check_output(output: str | None, images: frozenset[str]) -> None:
+    """Refuse to write a .ttk file under the name of an image."""
+    if output and Path(output).suffix.lower() in images:
+        raise click.UsageError(f"-o {output}: the output is a .ttk file, and no image")
 
 
 def _check_colour(name: str | None) -> None:
@@ -88,7 +119,3 @@ def _check_colour(name: str | None) -> None:
         ImageColor.getrgb(name)
     except ValueError as error:
         raise click.UsageError(f"{name!r} is no colour; white, #a0a0a0 and so on are") from error
-
-
-def _renamed(path: Path) -> Path:
-    return path.with_suffix(".ttk")

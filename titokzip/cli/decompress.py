@@ -1,4 +1,4 @@
-"""titokzip decompress: .ttk files to pictures."""
+"""titokzip decompress: .ttk files to images."""
 
 import re
 import time
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from titokzip.cli.files import plan, report
-from titokzip.cli.options import FileOptions, check_device, file_options
+from titokzip.cli.files import plan, renaming, report
+from titokzip.cli.options import FileOptions, check_device, file_options, max_pixels_option
 
 if TYPE_CHECKING:
     from titokzip.codec import Codec
     from titokzip.zoo import Manifest
 
-FORMATS = ["png", "webp", "jpg", "ppm", "bmp", "tif"]
+FORMATS = ["png", "webp", "jpg", "avif", "ppm", "bmp", "tif"]
 _LARGEST = 2**28  # pixels that --size may ask for
 _STRONGEST = 1000  # guidance
 
@@ -38,13 +38,13 @@ def _strength(context: click.Context, option: click.Parameter, value: float | No
     return value
 
 
-@click.command(short_help="Paint the pictures of .ttk files.")
+@click.command(short_help="Decompress .ttk files to images.")
 @file_options
 @click.option(
     "--format",
     "suffix",
     type=click.Choice(FORMATS),
-    help="Format of the pictures.  [default: the suffix of -o, or png]",
+    help="Format of the images.  [default: that of -o's suffix, or png]",
 )
 @click.option(
     "--size",
@@ -52,30 +52,32 @@ def _strength(context: click.Context, option: click.Parameter, value: float | No
     default="original",
     show_default=True,
     metavar="original|native|WxH",
-    help="Pixels of the pictures; native is the grid's.",
+    help="Size in pixels; native is that of the decoded grid.",
 )
-@click.option("--allow-partial", is_flag=True, help="Decode what is intact of a cut file.")
-@click.option("--max-pixels", type=int, metavar="N", help="Allow pictures of up to N pixels.")
+@click.option("--allow-partial", is_flag=True, help="Decode the intact layers of a cut file.")
+@max_pixels_option
 @click.option(
     "-m",
     "--model",
     default=None,
     metavar="NAME",
-    help="Model to paint with, if not the one that is found by itself.",
+    help="Model to decode with.  [default: the one that the file names]",
 )
 @click.option(
     "--precision",
     type=click.Choice(["auto", "float32", "bfloat16"]),
     default="auto",
     show_default=True,
-    help="What to paint in; auto is bfloat16 where it is fast.",
+    help="Arithmetic of the decoder; auto is bfloat16 where it is fast.",
 )
-@click.option("--steps", type=click.IntRange(1, 1000), help="Of FlexTok's painting.  [default: 20]")
+@click.option(
+    "--steps", type=click.IntRange(1, 1000), help="Steps of FlexTok's sampler.  [default: 20]"
+)
 @click.option(
     "--guidance",
     type=float,
     callback=_strength,
-    help="How strongly FlexTok follows the tokens; 1 is fastest.  [default: 7.5]",
+    help="Guidance of FlexTok's sampler; 1 is fastest.  [default: 7.5]",
 )
 def decompress(
     files: tuple[str, ...],
@@ -93,27 +95,26 @@ def decompress(
 
     \b
     titokzip decompress photo.ttk -o back.jpg
-    titokzip decompress -r small -O pictures --format webp
+    titokzip decompress -r small -O images --format webp
     titokzip decompress - < photo.ttk > back.png
     """
     options = FileOptions(**others)
     chosen = f".{suffix}" if suffix else None
-    _check_suffix(options.output, chosen)
-    jobs = plan(files, {".ttk"}, lambda path: path.with_suffix(chosen or ".png"), options)
+    _check_output(options.output, chosen)
+    jobs = plan(files, [".ttk"], renaming([".ttk"], chosen or ".png"), options)
     begun = time.perf_counter()
-    import torch  # noqa: F401  (its time is reported apart)
-
-    start = {"import torch": time.perf_counter() - begun}
-    from titokzip import batch
-    from titokzip.codec import Codec
+    from titokzip import batch, loading
 
     check_device(options.device)
 
-    def load(manifest: "Manifest") -> Codec:
-        codec = Codec.of(manifest, options.device, options.batch_size, precision, options.compiled)
+    def load(manifest: "Manifest") -> "Codec":
+        codec = loading.load(
+            manifest, options.device, options.batch_size, precision, options.compiled
+        )
         _guide(codec, manifest.name, steps, guidance)
         return codec
 
+    start = {"import": time.perf_counter() - begun}
     results = batch.decompress_files(
         jobs,
         batch.Models(model, load),
@@ -131,21 +132,27 @@ def _guide(codec: "Codec", name: str, steps: int | None, guidance: float | None)
     """Set how a model samples, or refuse if it does not."""
     if steps is None and guidance is None:
         return
+    from titokzip.layouts.tiles import Tiled
     from titokzip.tokenizers.protocol import Sampler
 
-    tokenizer = codec.model.tokenizer
+    tokenizer = codec.layout.tokenizer if isinstance(codec.layout, Tiled) else None
     if not isinstance(tokenizer, Sampler):
         raise click.UsageError(f"--steps and --guidance are for FlexTok; {name} has none")
     tokenizer.steps = steps or tokenizer.steps
     tokenizer.guidance = tokenizer.guidance if guidance is None else guidance
 
 
-def _check_suffix(output: str | None, chosen: str | None) -> None:
-    """Refuse an output whose suffix names no picture format, before anything is done."""
-    if output in (None, "-") or chosen:
+def _check_output(output: str | None, chosen: str | None) -> None:
+    """Refuse an output whose suffix names another format, or none, before anything is done."""
+    if output in (None, "-"):
         return
-    from PIL import Image
+    from titokzip.images import WRITTEN
 
     suffix = Path(output or "").suffix.lower()
-    if Image.registered_extensions().get(suffix) not in Image.SAVE:
-        raise click.UsageError(f"-o {output}: no picture format ends in {suffix or 'nothing'!r}")
+    format_ = WRITTEN.get(suffix)
+    if format_ is None and (chosen is None or suffix == ".ttk"):
+        raise click.UsageError(
+            f"-o {output}: images are written as {', '.join(WRITTEN)}, not {suffix or 'nothing'!r}"
+        )
+    if format_ and chosen and format_ != WRITTEN[chosen]:
+        raise click.UsageError(f"-o {output} and --format {chosen[1:]} are two formats")

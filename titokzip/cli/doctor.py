@@ -1,6 +1,5 @@
 """titokzip doctor: what a bug report should say."""
 
-import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -9,6 +8,7 @@ from typing import Any
 import click
 
 from titokzip import __version__, zoo
+from titokzip.cli.output import say, say_json
 from titokzip.errors import ModelError
 
 PACKAGES = ("torch", "numpy", "pillow", "constriction", "click", "rich", "safetensors")
@@ -17,23 +17,28 @@ PACKAGES = ("torch", "numpy", "pillow", "constriction", "click", "rich", "safete
 @click.command(short_help="Show versions, devices and models, for a bug report.")
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 def doctor(as_json: bool) -> None:
-    """Show versions, devices and models: paste it into a bug report."""
+    """Show versions, devices and models: paste it into a bug report.
+
+    On a machine with an Nvidia GPU it also shows CUDA, cuDNN, the driver, and each GPU's compute
+    capability and memory.
+    """
+    from titokzip.runtime.device import describe
+
     facts: dict[str, Any] = {
         "titokzip": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
         "cores": os.cpu_count(),
         **{name: _version(name) for name in PACKAGES},
-        "devices": _devices(),
+        **describe(),
         "folders": [str(folder) for folder in zoo.folders()],
         "models": _models(),
     }
     if as_json:
-        click.echo(json.dumps({"schema": 1, **facts}, indent=2))
+        say_json({"schema": 1, **facts})
         return
     for name, value in facts.items():
-        shown = ", ".join(map(str, value)) or "none" if isinstance(value, list) else value
-        click.echo(f"{name:<13}{shown}")
+        say(f"{name:<13}{_shown(value)}")
 
 
 def _version(name: str) -> str:
@@ -43,18 +48,26 @@ def _version(name: str) -> str:
         return "missing"
 
 
-def _devices() -> list[str]:
-    import torch
-
-    devices = ["cpu"]
-    devices += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return devices + (["mps"] if torch.backends.mps.is_available() else [])
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(_shown, value)) or "none"
+    if isinstance(value, dict):  # a GPU
+        computes = "bfloat16" if value["bfloat16"] else "no bfloat16"
+        return (
+            f"{value['name']}, capability {value['capability']}, {computes},"
+            f" {value['free_gib']} of {value['memory_gib']} GiB free"
+        )
+    return str(value)
 
 
 def _models() -> list[str]:
-    try:
-        return [
-            f"{manifest.name} ({manifest.fingerprint.hex()[:8]})" for manifest in zoo.manifests()
-        ]
-    except ModelError as error:
-        return [str(error)]
+    """List the models that are here; a damaged one is named as such."""
+    lines = []
+    for path in zoo.files():
+        try:
+            manifest = zoo.read_manifest(path)
+        except ModelError as error:
+            lines.append(f"damaged: {error}")
+        else:
+            lines.append(f"{manifest.name} ({manifest.fingerprint.hex()[:8]})")
+    return lines

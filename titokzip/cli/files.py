@@ -1,76 +1,78 @@
-"""What the commands over many files share: where outputs go, and how their fate is told."""
+"""What the commands over many files share: where outputs go, and how their fate is reported."""
 
-import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from titokzip.cli import exit_codes
+from titokzip.cli.interrupts import orderly
 from titokzip.cli.options import FileOptions
+from titokzip.cli.output import complain, message, say_json, tell
 
 if TYPE_CHECKING:
-    from titokzip.batch import Job, Result
+    from titokzip.batch import Found, Job, Result
+    from titokzip.bitstream.header import TileLayout, TransformLayout
 
-FAILED, MISSING, REFUSED = 1, 3, 4
+Rename = Callable[[Path, bool], Path]  # with True, to the longer name
+
+
+def renaming(suffixes: Collection[str], new: str) -> Rename:
+    """Replace one of the suffixes by a new one; names that have none of them get it added."""
+
+    def rename(path: Path, longer: bool) -> Path:
+        if path.suffix.lower() in suffixes and not longer:
+            return path.with_suffix(new)
+        return path.with_name(path.name + new)
+
+    return rename
 
 
 def plan(
-    files: tuple[str, ...],
-    suffixes: set[str],
-    rename: Callable[[Path], Path],
-    options: FileOptions,
+    files: tuple[str, ...], suffixes: Collection[str], rename: Rename, options: FileOptions
 ) -> "list[Job]":
     """Pair every input with its output, or refuse what makes no sense (exit 2)."""
-    from titokzip.batch import Job, find
+    from titokzip.batch import Job, find, pair
 
-    output, output_dir = options.output, options.output_dir
-    if sum([output is not None, output_dir is not None, options.stdout]) > 1:
+    stdout = _to_stdout(files, options)
+    folder = options.output_dir
+    if files == ("-",):
+        named = options.output or (folder and folder / rename(Path("stdin"), False))
+        jobs = [Job(None, None if stdout else Path(named or ""))]
+    else:
+        found = list(find(files, suffixes, options.recursive))
+        if options.output is not None and len(found) > 1:
+            raise click.UsageError("-o is for one input; -O names a folder for many")
+
+        def place(one: "Found", longer: bool) -> Path | None:
+            if stdout or options.output is not None:
+                return None if stdout else Path(options.output or "")
+            return rename(folder / one.inside if folder else one.path, longer)
+
+        jobs = pair(found, place, options.skip_existing)
+    if stdout and len(jobs) > 1:
+        raise click.UsageError("standard output takes one file")
+    return jobs
+
+
+def _to_stdout(files: tuple[str, ...], options: FileOptions) -> bool:
+    """Tell whether the output goes to standard output, or refuse that."""
+    if sum([options.output is not None, options.output_dir is not None, options.stdout]) > 1:
         raise click.UsageError("-o, -O and -c exclude each other")
-    stdout = options.stdout or output == "-"
+    if "-" in files and len(files) > 1:
+        raise click.UsageError("standard input is read alone, not among files")
+    elsewhere = options.output or options.output_dir
+    stdout = options.stdout or options.output == "-" or (files == ("-",) and not elsewhere)
     if stdout and options.as_json:
         raise click.UsageError("--json and the output would both go to standard output")
     if stdout and options.remove:
         raise click.UsageError("--rm with standard output would leave nothing behind")
-    if files == ("-",):
-        stdout = stdout or not (output or output_dir)
-        target = None if stdout else Path(output or output_dir / rename(Path("stdin")))  # type: ignore[operator]
-        jobs = [Job(None, target)]
-    elif "-" in files:
-        raise click.UsageError("standard input is read alone, not among files")
-    else:
-        found = list(find(files, suffixes, options.recursive))
-        if output is not None and len(found) > 1:
-            raise click.UsageError("-o is for one input; -O names a folder for many")
-        jobs = [
-            Job(path, None if stdout else _target(path, inside, rename, options))
-            for path, inside in found
-        ]
-    _refuse_collisions(jobs)
-    if stdout and len(jobs) > 1:
-        raise click.UsageError("standard output takes one file")
-    if stdout and sys.stdout.isatty() and not options.force:
+    if stdout and sys.stdout is not None and sys.stdout.isatty() and not options.force:
         raise click.UsageError("binary data to a terminal; -o names a file, -f does it anyway")
-    if options.skip_existing:
-        jobs = [job for job in jobs if not (job.target and job.target.exists())]
-    return jobs
-
-
-def _target(path: Path, inside: Path, rename: Callable[[Path], Path], options: FileOptions) -> Path:
-    if options.output is not None:
-        return Path(options.output)
-    return rename(options.output_dir / inside if options.output_dir else path)
-
-
-def _refuse_collisions(jobs: "list[Job]") -> None:
-    makers: dict[Path, Job] = {}
-    for job in jobs:
-        if job.target is None:
-            continue
-        other = makers.setdefault(job.target.resolve(), job)
-        if other is not job:
-            raise click.UsageError(f"{other.name} and {job.name} would both make {job.target}")
+    return stdout
 
 
 def report(
@@ -79,41 +81,26 @@ def report(
     start: dict[str, float],
     options: FileOptions,
 ) -> None:
-    """Tell what became of every file, then exit: 0, 1 if some failed, 4 if only refused."""
-    from titokzip.batch import Refused
-
+    """Report what became of every file, then exit with the code that fits."""
     done: list[Result] = []
-    for result in _watched(results, len(jobs), options.quiet):
-        done.append(result)
-        if result.error:
-            click.echo(f"titokzip: {result.job.name}: {_line(result)}", err=True)
-        elif not options.quiet:
-            click.echo(_sentence(result, options.verbose), err=True)
-    if options.verbose:
-        spent = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in start.items())
-        click.echo(f"start-up: {spent}", err=True)
-    if options.as_json:
-        rows = [_row(result) for result in done]
-        click.echo(json.dumps({"schema": 1, "results": rows}, indent=2))
-    errors = [result.error for result in done if result.error]
-    if errors:
-        sys.exit(exit_code(errors, Refused))
-
-
-def exit_code(errors: list[Exception], refused: type[Exception]) -> int:
-    """Choose one exit code for everything that went wrong."""
-    from titokzip.errors import ModelError
-
-    if all(isinstance(error, refused) for error in errors):
-        return REFUSED
-    if all(isinstance(error, ModelError) for error in errors):
-        return MISSING
-    return FAILED
+    with orderly():
+        for result in _watched(results, len(jobs), options.quiet):
+            done.append(result)
+            if result.error:
+                complain(f"{result.job.name}: {message(result.error, result.job.name)}")
+            elif not options.quiet:
+                tell(_sentence(result, options.verbose))
+        if options.verbose:
+            spent = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in start.items())
+            tell(f"start-up: {spent}")
+        if options.as_json:
+            say_json({"schema": 1, "results": [_row(result) for result in done]})
+    sys.exit(exit_codes.of(result.error for result in done if result.error))
 
 
 def _watched(results: "Iterable[Result]", total: int, quiet: bool) -> "Iterator[Result]":
     """Show progress on a terminal, when there is enough to wait for."""
-    if quiet or total < 2 or not sys.stderr.isatty():
+    if quiet or total < 2 or sys.stderr is None or not sys.stderr.isatty():
         yield from results
         return
     from rich.console import Console
@@ -121,14 +108,6 @@ def _watched(results: "Iterable[Result]", total: int, quiet: bool) -> "Iterator[
 
     console = Console(stderr=True)
     yield from track(results, "", total=total, console=console, transient=True)
-
-
-def _line(result: "Result") -> str:
-    error = result.error
-    if isinstance(error, OSError) and error.strerror:
-        where = "" if error.filename in (None, result.job.name) else f"{error.filename}: "
-        return where + error.strerror
-    return str(error) or type(error).__name__
 
 
 def _sentence(result: "Result", verbose: bool) -> str:
@@ -155,24 +134,31 @@ def bpp(result: "Result") -> float:
 
 
 def _row(result: "Result") -> dict[str, Any]:
+    job = result.job
     row: dict[str, Any] = {
-        "input": result.job.name,
-        "output": str(result.job.target) if result.job.target else "-",
+        "input": job.name,
+        "output": str(job.target) if job.target else None if job.error else "-",
         "status": "error" if result.error else "success",
     }
     if result.error:
-        return row | {"error": _line(result)}
+        return row | {"error": message(result.error, job.name)}
     header = result.header
     assert header is not None, "a job without an error has a header"
+    if result.note:
+        row["note"] = result.note
     return row | {
         "in_bytes": result.in_bytes,
         "out_bytes": result.out_bytes,
         "width": header.width,
         "height": header.height,
         "bpp": bpp(result),
-        "columns": header.grid.columns,
-        "rows": header.grid.rows,
-        "tokens": header.tokens,
         "model": header.model.hex(),
+        **described(header.layout),
         "seconds": result.seconds,
     }
+
+
+def described(layout: "TileLayout | TransformLayout") -> dict[str, Any]:
+    """Tell a layout in JSON: columns, rows and tokens of tiles; or step, blocks and refined."""
+    fields = asdict(layout)
+    return {**fields.pop("grid", {}), **fields}

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from titokzip.cli import exit_codes
 from titokzip.cli.options import check_device
+from titokzip.cli.output import complain, tell
 
 if TYPE_CHECKING:
     from titokzip.synthesis import Request, Synthesizer
 
-REFUSED = 4
 SHEET = "contact-sheet.png"
 COLUMNS = 8
 _SAMPLING = ("steps", "temperature", "guidance", "decay", "power", "annealing", "top_k", "top_p")
@@ -75,20 +76,19 @@ def generate(model: str, generator: str | None, output_dir: Path, **given: Any) 
         _write(images, targets, output_dir / SHEET)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    click.echo(f"{output_dir}: {request.count} images, {SHEET}", err=True)
+    tell(f"{output_dir}: {request.count} images, {SHEET}")
 
 
 def _load(model: str, generator: str | None, device: str) -> "Synthesizer":
-    from titokzip import zoo
-    from titokzip.codec import Codec
+    from titokzip import loading, zoo
     from titokzip.synthesis import Synthesizer, fits, generator_of
 
     manifest = zoo.find(model)
     chosen = zoo.find(generator) if generator else generator_of(manifest)
     if not fits(chosen, manifest):
-        click.echo(f"titokzip: {chosen.name} was made for another tokenizer", err=True)
-    codec = Codec.of(manifest, device, precision="auto")
-    return Synthesizer(codec, zoo.load_generator(chosen, codec.device))
+        complain(f"{chosen.name} was made for another tokenizer")
+    codec = loading.load(manifest, device)
+    return Synthesizer(codec, zoo.load_generator(chosen, codec.layout.device))
 
 
 def _request(synthesizer: "Synthesizer", given: dict[str, Any]) -> "Request":
@@ -109,8 +109,8 @@ def _name(given: dict[str, Any], number: int) -> str:
 def _refuse_existing(paths: list[Path], force: bool) -> None:
     existing = [path for path in paths if path.exists()]
     if existing and not force:
-        click.echo(f"titokzip: {existing[0]} exists; -f overwrites it", err=True)
-        sys.exit(REFUSED)
+        complain(f"{existing[0]} exists; -f overwrites it")
+        sys.exit(exit_codes.REFUSED)
 
 
 def _write(images: Any, targets: list[Path], sheet: Path) -> None:

@@ -1,26 +1,28 @@
-"""titokzip info and titokzip test: what can be told of a .ttk file without its model."""
+"""titokzip info and titokzip test: what a .ttk file says without its model."""
 
-import json
+import errno
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from titokzip import zoo
-from titokzip.bitstream import container
-from titokzip.bitstream.container import Contents
-from titokzip.bitstream.header import VERSION
+from titokzip.cli import exit_codes
+from titokzip.cli.files import described
+from titokzip.cli.output import say, say_json
 from titokzip.errors import FormatError
 
-FAILED = 1
+if TYPE_CHECKING:
+    from titokzip.bitstream.container import Contents
+
+_MOST_BYTES = 2**28  # of any .ttk file
 
 
 @click.command(short_help="Show what is in .ttk files.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 def info(files: tuple[str, ...], as_json: bool) -> None:
-    """Show header, model, grid, tokens and bytes of .ttk files; needs no model."""
+    """Show header, model, layout and bytes of .ttk files, without the model."""
     rows, failed = [], False
     for name in files:
         row = _row(name)
@@ -29,9 +31,9 @@ def info(files: tuple[str, ...], as_json: bool) -> None:
         if not as_json:
             _show(row)
     if as_json:
-        click.echo(json.dumps({"schema": 1, "results": rows}, indent=2))
+        say_json({"schema": 1, "results": rows})
     if failed:
-        sys.exit(FAILED)
+        sys.exit(exit_codes.FAILED)
 
 
 @click.command(short_help="Check .ttk files for damage.")
@@ -41,16 +43,17 @@ def test(files: tuple[str, ...]) -> None:
     rows = [_row(name) for name in files]
     for row in rows:
         detail = "" if row["status"] == "whole" else f" ({row['error']})"
-        click.echo(f"{row['input']}: {row['status']}{detail}")
+        say(f"{row['input']}: {row['status']}{detail}")
     if any(row["status"] != "whole" for row in rows):
-        sys.exit(FAILED)
+        sys.exit(exit_codes.FAILED)
 
 
 def _row(name: str) -> dict[str, Any]:
+    from titokzip.bitstream import container
+
     row: dict[str, Any] = {"input": name}
     try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        contents = container.unpack(data, max_pixels=sys.maxsize, partial=True)
+        contents = container.unpack(_read(name), max_pixels=sys.maxsize, partial=True)
     except OSError as error:
         return row | {"status": "unreadable", "error": error.strerror or str(error)}
     except FormatError as error:
@@ -62,21 +65,28 @@ def _row(name: str) -> dict[str, Any]:
     return row
 
 
-def _fields(contents: Contents) -> dict[str, Any]:
-    header, grid = contents.header, contents.header.grid
+def _read(name: str) -> bytes:
+    if name != "-":
+        with Path(name).open("rb") as file:
+            return file.read(_MOST_BYTES)
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "standard input is closed")
+    return sys.stdin.buffer.read(_MOST_BYTES)
+
+
+def _fields(contents: "Contents") -> dict[str, Any]:
+    from titokzip import zoo
+    from titokzip.bitstream.header import VERSION
+
+    header = contents.header
     return {
         "version": VERSION,
         "model": header.model.hex(),
         "model_name": zoo.name_of(header.model),
         "width": header.width,
         "height": header.height,
-        "colour": "grey" if header.grey else "rgb",
-        "columns": grid.columns,
-        "rows": grid.rows,
-        "tokens": header.tokens,
-        "counts": header.counts,
-        "coder": header.coder.name.lower(),
-        "stops": header.stops,
+        "colour": ("grey" if header.grey else "rgb") + "a" * header.alpha,
+        **described(header.layout),
         "total_bytes": contents.total_bytes,
         "header_bytes": contents.header_bytes,
         "layer_bytes": [len(payload) for payload in contents.payloads],
@@ -85,8 +95,8 @@ def _fields(contents: Contents) -> dict[str, Any]:
 
 
 def _show(row: dict[str, Any]) -> None:
-    click.echo(f"{row['input']}: {row['status']}" + (f", {row['error']}" if "error" in row else ""))
+    say(f"{row['input']}: {row['status']}" + (f", {row['error']}" if "error" in row else ""))
     for name, value in row.items():
         if name not in ("input", "status", "error") and value is not None:
             shown = f"{value:.4f}" if isinstance(value, float) else value
-            click.echo(f"  {name.replace('_', ' '):<13}{shown}")
+            say(f"  {name.replace('_', ' '):<13}{shown}")

@@ -1,7 +1,6 @@
-"""titokzip models: which models there are, and how released ones come here."""
+"""titokzip models: which models there are, and how released ones come and go."""
 
 import hashlib
-import io
 import json
 import sys
 from contextlib import suppress
@@ -11,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from titokzip import zoo
-from titokzip.errors import ModelError
+from titokzip.errors import ModelError, printable
 
 if TYPE_CHECKING:
     from titokzip.zoo import Manifest, Release
 
 MISSING, REFUSED = 3, 4
-_LINE = "{:<20} {:<9} {:>6} {:>6} {:>6} {:>11}  {}"
+_LINE = "{:<20} {:<9} {:>6} {:<12} {:>5} {:>11}  {}"
 force = click.option(
     "-f", "--force", is_flag=True, allow_from_autoenv=False, help="Replace one that is here."
 )
@@ -25,7 +24,7 @@ force = click.option(
 
 @click.group(short_help="Show, fetch and check models.")
 def models() -> None:
-    """Show the models that are here, and fetch released ones.
+    """Show the models on this machine, fetch released ones, and add those you trained.
 
     \b
     titokzip models list
@@ -37,15 +36,16 @@ def models() -> None:
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 def list_models(as_json: bool) -> None:
-    """List the models that are here, and the released ones that can be pulled.
+    """List the models on this machine, and the released ones that can be pulled.
 
-    Bytes a tile are those of all tokens, packed. rFID is as published: ImageNet's validation photos
-    at 256 x 256, all tokens.
+    "bytes" is what the tokens take in a file. rFID is as published: ImageNet's validation images at
+    256 x 256, all tokens.
     """
     here = list(zoo.manifests())
     known = {manifest.name for manifest in here}
     rows = [_row(manifest) for manifest in here]
-    rows += [_offer(release) for name, release in zoo.RELEASES.items() if name not in known]
+    offered = zoo.RELEASES | zoo.GENERATORS
+    rows += [_offer(release) for name, release in offered.items() if name not in known]
     if as_json:
         click.echo(json.dumps({"schema": 1, "models": rows}, indent=2))
         return
@@ -54,13 +54,13 @@ def list_models(as_json: bool) -> None:
         line = _LINE.format(
             row["name"],
             row["fingerprint"] or "no",
-            row["tokens"],
-            row["tile_bytes"],
+            row["tokens"] or "-",
+            row["size_note"],
             "" if row["rfid"] is None else f"{row['rfid']:.2f}",
             "damaged" if row["parameters"] is None else f"{row['parameters'] / 1e6:,.1f} M",
             row["licence"],
         )
-        click.echo(line + (f"  {row['path']}" if row["path"] else ""))
+        click.echo(printable(line + (f"  {row['path']}" if row["path"] else "")))
 
 
 @models.command()
@@ -75,12 +75,11 @@ def pull(names: tuple[str, ...], force: bool) -> None:
     known = {manifest.name: manifest for manifest in zoo.manifests()}
     for release in [zoo.release(name) for name in names]:
         if release.name in known and not force:
-            click.echo(
-                f"{release.name} is here already, in {known[release.name].weights[0].parent}"
-            )
+            place = printable(str(known[release.name].weights[0].parent))
+            click.echo(f"{release.name} is here already, in {place}")
             continue
-        _tell_licence(release)
-        _tell(zoo.pull(release, force))
+        _show_licence(release)
+        _report(zoo.pull(release, force))
 
 
 @models.command()
@@ -89,11 +88,11 @@ def pull(names: tuple[str, ...], force: bool) -> None:
 @click.option(
     "--like",
     metavar="RELEASE",
-    help="Release whose architecture it has.  [default: told by --name, or by the path]",
+    help="Release whose architecture it has.  [default: what --name or the path says]",
 )
 @force
 def add(path: Path, name: str | None, like: str | None, force: bool) -> None:
-    """Use released weights that are here: a folder, a .safetensors, a .bin or a .pth.
+    """Use released weights on this machine: a folder, a .safetensors, a .bin or a .pth.
 
     A folder has the official layout, config.json beside model.safetensors. The weights are checked
     and stay where they are.
@@ -103,8 +102,8 @@ def add(path: Path, name: str | None, like: str | None, force: bool) -> None:
     titokzip models add tokenizer_titok_l32.bin
     titokzip models add finetuned.bin --like titok-l32 --name mine
     """
-    _tell_licence(zoo.known_as(path.absolute(), name, like))
-    _tell(zoo.add(path, name, like, force))
+    _show_licence(zoo.known_as(path.absolute(), name, like))
+    _report(zoo.add(path, name, like, force))
 
 
 @models.command()
@@ -112,10 +111,10 @@ def add(path: Path, name: str | None, like: str | None, force: bool) -> None:
 @click.option(
     "--image",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Compare tokens too: a picture whose tokens the model's authors printed.",
+    help="Compare tokens too: an image whose tokens the model's authors printed.",
 )
 def verify(names: tuple[str, ...], image: Path | None) -> None:
-    """Check every byte of models, by default of all that are here; exit 3 on damage."""
+    """Check every byte of models, by default of all on this machine; exit 3 on damage."""
     if image is not None and len(names) != 1:
         raise click.UsageError("--image is for one model, which must be named")
     failed = False
@@ -126,8 +125,9 @@ def verify(names: tuple[str, ...], image: Path | None) -> None:
             click.echo(f"{manifest.name}: right, sha256 {manifest.digest.hex()}")
             if image is not None:
                 click.echo(_compared(manifest, image))
-        except ModelError as error:
-            click.echo(f"titokzip: {error}", err=True)
+        except (ModelError, OSError, MemoryError) as error:  # the others are checked all the same
+            reason = printable(str(error)) or "out of memory"
+            click.echo(f"titokzip: {reason}", err=True)
             failed = True
     if failed:
         sys.exit(MISSING)
@@ -144,7 +144,7 @@ def rm(name: str, force: bool) -> None:
     Weights that were added from a file stay where they are.
     """
     manifest = zoo.find(name)
-    size, place = f"{manifest.size / 1e6:,.1f} MB", manifest.weights[0].parent
+    size, place = f"{manifest.size / 1e6:,.1f} MB", printable(str(manifest.weights[0].parent))
     fate = "are deleted" if manifest.config.get("revision") else "stay"
     question = f"Remove {manifest.name}? Its {size} in {place} {fate}."
     if manifest.release and not force and not click.confirm(question, err=True):
@@ -154,15 +154,15 @@ def rm(name: str, force: bool) -> None:
 
 
 def _row(manifest: "Manifest") -> dict[str, Any]:
-    release = zoo.RELEASES.get(manifest.release or "")
+    release = zoo.release_of(manifest) if manifest.release else None
     return {
         "name": manifest.name,
         "here": True,
         "fingerprint": manifest.fingerprint.hex()[:8],
-        "tokens": manifest.tokens,
-        "tile_bytes": zoo.packed_bytes(manifest.tokens, manifest.vocabulary),
+        "tokens": release.tokens if release else None,
+        "size_note": manifest.size_note,
         "rfid": release.rfid if release and release.name == manifest.name else None,
-        "parameters": release.parameters if release else _parameters(manifest),
+        "parameters": _parameters(manifest),
         "bytes": manifest.size,
         "licence": manifest.licence,
         "repository": release.repository if release else None,
@@ -183,7 +183,7 @@ def _offer(release: "Release") -> dict[str, Any]:
         "here": False,
         "fingerprint": None,
         "tokens": release.tokens,
-        "tile_bytes": zoo.packed_bytes(release.tokens, release.vocabulary),
+        "size_note": release.size_note,
         "rfid": release.rfid,
         "parameters": release.parameters,
         "bytes": None,
@@ -193,35 +193,35 @@ def _offer(release: "Release") -> dict[str, Any]:
     }
 
 
-def _tell(manifest: "Manifest") -> None:
+def _report(manifest: "Manifest") -> None:
     click.echo(
         f"{manifest.name}: {manifest.fingerprint.hex()[:8]}, {manifest.size / 1e6:,.1f} MB, checked"
     )
 
 
-def _tell_licence(release: "Release") -> None:
+def _show_licence(release: "Release") -> None:
     if release.notice:
         click.echo(release.notice, err=True)
 
 
 def _compared(manifest: "Manifest", image: Path) -> str:
-    """Tokenize the picture whose tokens are printed somewhere, and compare."""
+    """Tokenize the image whose tokens are printed somewhere, and compare."""
     golden = zoo.GOLDEN.get(manifest.release or "")
     if golden is None:
         raise click.UsageError(f"--image: no tokens of {manifest.name} were printed by its authors")
     data = image.read_bytes()
     if hashlib.sha256(data).hexdigest() != golden.sha256:
-        raise click.UsageError(f"--image {image}: this is not their {golden.picture}")
+        raise click.UsageError(f"--image {printable(str(image))}: this is not their {golden.image}")
     import numpy as np
 
     from titokzip import images, tiling
-    from titokzip.codec import Codec
+    from titokzip.runtime.batching import encode_tiles
 
-    codec = Codec.of(manifest, "cpu")
-    pixels = np.asarray(images.read(io.BytesIO(data)).image)
-    tokens = codec.tokenize(tiling.split(pixels, codec.model.tokenizer.size, overlap=0))[0]
+    tokenizer = zoo.load_tokenizer(manifest, "cpu")
+    pixels = np.asarray(images.read(data).image)
+    tokens = encode_tiles(tokenizer, tiling.split(pixels, tokenizer.size), 1, "cpu")[0]
     equal = int((tokens == np.array(golden.tokens)).sum())
-    told = f"{manifest.name}: {equal} of {len(tokens)} tokens are those its authors printed"
+    compared = f"{manifest.name}: {equal} of {len(tokens)} tokens are those its authors printed"
     if equal < len(tokens) - golden.tolerance:
-        raise ModelError(told)
-    return told
+        raise ModelError(compared)
+    return compared

@@ -43,10 +43,15 @@ def file_options(command: Command) -> Command:
                 "--output-dir",
                 metavar="DIR",
                 type=click.Path(path_type=Path),
-                help="Folder for outputs; folders inside inputs are kept.",
+                help="Folder for outputs; keeps the structure of input folders.",
             ),
             click.option("-c", "--stdout", is_flag=True, help="Write to standard output."),
-            click.option("-r", "--recursive", is_flag=True, help="Go through folders."),
+            click.option(
+                "-r",
+                "--recursive",
+                is_flag=True,
+                help="Go through folders; links to folders are not followed.",
+            ),
             click.option(
                 "-f",
                 "--force",
@@ -54,13 +59,13 @@ def file_options(command: Command) -> Command:
                 allow_from_autoenv=False,  # no setting left behind may destroy files
                 help="Overwrite outputs that exist.",
             ),
-            click.option("--skip-existing", is_flag=True, help="Leave out what is done already."),
+            click.option("--skip-existing", is_flag=True, help="Skip inputs whose output exists."),
             click.option(
                 "--rm",
                 "remove",
                 is_flag=True,
                 allow_from_autoenv=False,
-                help="Delete inputs that succeeded.",
+                help="Delete inputs once their outputs are on the disk and read back.",
             ),
             click.option(
                 "--device",
@@ -79,13 +84,13 @@ def file_options(command: Command) -> Command:
             click.option(
                 "--batch-size",
                 type=click.IntRange(1, 4096),
-                help="Tiles that the network sees at once.  [default: 16; on CUDA, what fits]",
+                help="Tiles in a batch of the network.  [default: 16; on CUDA, what fits]",
             ),
             click.option(
                 "--compile",
                 "compiled",
                 is_flag=True,
-                help="Compile the network, for bulk work: it costs a minute or more at the start.",
+                help="Compile the network, for bulk work; takes a minute or more at the start.",
             ),
             click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout."),
             click.option("--quiet", is_flag=True, help="Report errors only."),
@@ -96,10 +101,22 @@ def file_options(command: Command) -> Command:
     return command
 
 
+def max_pixels_option(command: Command) -> Command:
+    """Give a command the limit on pixels, for reading and writing images alike."""
+    return click.option(
+        "--max-pixels",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Allow images of up to N pixels.  [default: 300 million]",
+    )(command)
+
+
 def check_device(name: str) -> None:
-    """Refuse a device that is not here (exit 2); imports torch."""
+    """Refuse a device that is not here (exit 2); imports torch to look for others than cpu."""
+    if name in ("auto", "cpu"):
+        return
     from titokzip.runtime.device import devices
 
     here = devices()
-    if name not in ("auto", *here):
+    if name not in here:
         raise click.UsageError(f"--device {name}: there is only {', '.join(here)} here")

@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
+from titokzip.cli import exit_codes
 from titokzip.cli.options import check_device
+from titokzip.cli.output import complain, tell
 
-REFUSED = 4
 _path = click.Path(exists=True, path_type=Path)
 
 
@@ -52,15 +53,15 @@ def tokens(
     shard, or the number of its folder.
     """
     if output.exists() and not force:
-        click.echo(f"titokzip: {output} exists; -f overwrites it", err=True)
-        sys.exit(REFUSED)
+        complain(f"{output} exists; -f overwrites it")
+        sys.exit(exit_codes.REFUSED)
     check_device(device)
-    from titokzip.codec import Codec
+    from titokzip import loading
     from titokzip.training.tokenization import SUFFIXES, tokenize
 
     if output.suffix not in SUFFIXES:
         raise click.UsageError(f"-o {output}: it ends in {', '.join(SUFFIXES)}")
-    codec = Codec.load(model, device, given["batch_size"])
-    counts = tokenize(paths, codec, model, output, mirror=given["mirror"], threads=given["threads"])
+    codec = loading.load(model, device, given["batch_size"])
+    counts = tokenize(paths, codec, output, mirror=given["mirror"], threads=given["threads"])
     broken = f", {counts.broken:,} could not be read" if counts.broken else ""
-    click.echo(f"{output}: tokens of {counts.written:,} images{broken}", err=True)
+    tell(f"{output}: tokens of {counts.written:,} images{broken}")

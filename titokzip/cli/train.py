@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from titokzip.cli import exit_codes
 from titokzip.cli.options import check_device
+from titokzip.cli.output import complain, say, tell
 
 if TYPE_CHECKING:
     from titokzip.training.progress import Progress
     from titokzip.training.recipe import Recipe
 
-REFUSED = 4
 _file = click.Path(exists=True, path_type=Path)
 _NETWORKS = ("init", "vqgan", "vgg16", "lpips", "convnext", "perceptual", "features", "autoencoder")
 _NUMBERS = ("steps", "batch", "accumulate", "precision")
@@ -76,7 +77,7 @@ def train(ctx: click.Context, /, preset: str | None, listed: bool, **given: Any)
 
     if listed:
         for name, known in PRESETS.items():
-            click.echo(f"{name:<28} {known.task:<14} {known.steps:>9,} steps of {known.batch:,}")
+            say(f"{name:<28} {known.task:<14} {known.steps:>9,} steps of {known.batch:,}")
         return
     if preset is None:
         raise click.UsageError("name a preset or a TOML file; --list shows the presets")
@@ -93,7 +94,7 @@ def train(ctx: click.Context, /, preset: str | None, listed: bool, **given: Any)
     chosen = {key: given[key] for key in ("data", "out", "minutes", "resume", "seed", "threads")}
     chosen |= {key: given[key] for key in ("device", "compiled")}
     folder = run(Settings(recipe, name=name, **chosen), _report)
-    click.echo(f"{folder}: trained; `titokzip models add {folder}` takes it", err=True)
+    tell(f"{folder}: trained; `titokzip models add {folder}` takes it")
 
 
 def _recipe(preset: str, given: dict[str, Any]) -> "Recipe":
@@ -116,16 +117,15 @@ def _recipe(preset: str, given: dict[str, Any]) -> "Recipe":
 
 def _refuse_another(out: Path, resume: bool) -> None:
     if (out / "resume.pt").exists() and not resume:
-        click.echo(f"titokzip: {out} holds a run; --resume goes on with it", err=True)
-        sys.exit(REFUSED)
+        complain(f"{out} holds a run; --resume goes on with it")
+        sys.exit(exit_codes.REFUSED)
 
 
 def _report(progress: "Progress") -> None:
     broken = f"  {progress.broken} broken" if progress.broken else ""
-    click.echo(
+    tell(
         f"step {progress.step:,} of {progress.steps:,}"
         f"  {progress.samples:,} samples, {progress.rate:.1f}/s"
         f"  loss {progress.loss:.4f}  waiting {progress.waiting:.0%}"
-        f"  {progress.of_peak:.0%} of peak{broken}",
-        err=True,
+        f"  {progress.of_peak:.0%} of peak{broken}"
     )

@@ -1,13 +1,13 @@
 """Checkpoints of generators: the names of their tensors, and how one is built from them."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
 from titokzip.generation.autoregressive import Autoregressive
-from titokzip.generation.config import AutoregressiveConfig, MaskGITConfig
+from titokzip.generation.config import AutoregressiveConfig, MaskGITConfig, check_config
 from titokzip.generation.maskgit import MaskGIT
 from titokzip.tokenizers.checkpoint import fill
 
@@ -36,9 +36,6 @@ UVIT_NAMES: Final = {
     ".fc2.": ".mlp.fc2.",
 }
 IGNORED: Final = ("model.embeddings.position_ids",)  # a buffer of older checkpoints
-# The tensors that tell one checkpoint from another.
-MASKGIT_TENSORS: Final = ("lm_head.bias", "model.lm_head.bias")  # of U-ViT, or of BERT
-AUTOREGRESSIVE_TENSORS: Final = ("head.weight",)
 
 
 def released_name(kind: str, name: str) -> str:
@@ -70,3 +67,48 @@ def autoregressive(config: AutoregressiveConfig, state: Mapping[str, Tensor]) ->
         model = Autoregressive(config)
     fill(model, state, str)
     return model
+
+
+class MaskGITFamily:
+    """MaskGITs to the zoo, as `tokenizers.registry.Family` says."""
+
+    def check_config(
+        self, wanted: MaskGITConfig, config: Mapping[str, Any] | None
+    ) -> MaskGITConfig:
+        """Confirm the architecture of a release with its config.json, if it has one."""
+        return check_config(wanted, config)
+
+    def from_state_dict(self, config: MaskGITConfig, state: Mapping[str, Tensor]) -> MaskGIT:
+        """Build a MaskGIT around released weights."""
+        return maskgit(config, state)
+
+    def codebook(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Pick the tensors that tell one checkpoint from another."""
+        names = ("lm_head.bias", "model.lm_head.bias")  # of a U-ViT, or of a BERT
+        return {name: state[name] for name in names if name in state}
+
+
+class AutoregressiveFamily:
+    """Autoregressive generators to the zoo; none is released."""
+
+    def check_config(
+        self, wanted: AutoregressiveConfig, config: Mapping[str, Any] | None
+    ) -> AutoregressiveConfig:
+        """Return the architecture: its config.json described it whole."""
+        return wanted
+
+    def from_state_dict(
+        self, config: AutoregressiveConfig, state: Mapping[str, Tensor]
+    ) -> Autoregressive:
+        """Build a generator around its weights."""
+        return autoregressive(config, state)
+
+    def codebook(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Pick a tensor that tells one checkpoint from another."""
+        return {"head.weight": state["head.weight"]}
+
+
+FAMILIES: Final = {
+    MaskGITConfig.family: MaskGITFamily(),
+    AutoregressiveConfig.family: AutoregressiveFamily(),
+}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final
 
 from titokzip.errors import ModelError
-from titokzip.tokenizers.config import entry, subtable
+from titokzip.tokenizers.config_json import read_value
 
 DECAYS: Final = ("constant", "linear", "power-cosine")
 KINDS: Final = {"ViT": "bert", "UViT": "uvit"}  # as a config.json calls them: as we do
@@ -147,18 +147,17 @@ def from_config(config: Mapping[str, Any]) -> MaskGITConfig:
     Raises:
         ModelError: it does not describe a MaskGIT.
     """
-    vq, table = subtable(config, "model", "vq_model"), subtable(config, "model", "generator")
 
     def number(name: str) -> int:
-        return entry(table, name, int, "model.generator.")
+        return read_value(config, f"model.generator.{name}", int)
 
-    kind = entry(table, "model_type", str, "model.generator.", "ViT")
+    kind = read_value(config, "model.generator.model_type", str, "ViT")
     if kind not in KINDS:
         raise ModelError(f"model.generator.model_type is {kind!r}, not {' or '.join(KINDS)}")
     try:
         return MaskGITConfig(
-            length=entry(vq, "num_latent_tokens", int, "model.vq_model."),
-            codebook=entry(vq, "codebook_size", int, "model.vq_model."),
+            length=read_value(config, "model.vq_model.num_latent_tokens", int),
+            codebook=read_value(config, "model.vq_model.codebook_size", int),
             classes=number("condition_num_classes"),
             kind=KINDS[kind],
             width=number("hidden_size"),

@@ -1,1 +1,1 @@
-"""How networks run: devices, precision, batches, compilation."""
+"""How networks run: devices, precision, batches, tiled decoding, compilation."""

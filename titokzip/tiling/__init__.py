@@ -1,16 +1,23 @@
-"""An image as a grid of square tiles, cut and joined without seams."""
+"""An image as a grid of square tiles."""
 
-from titokzip.tiling.grid import MAX_TILES, Grid, nearest_grid, neighbours, resample
-from titokzip.tiling.lapped import dct, join, lapped_filter, split
+from titokzip.tiling.grid import (
+    MAX_TILES,
+    Grid,
+    Pixels,
+    Tiles,
+    join,
+    nearest_grid,
+    resample,
+    split,
+)
 
 __all__ = [
     "MAX_TILES",
     "Grid",
-    "dct",
+    "Pixels",
+    "Tiles",
     "join",
-    "lapped_filter",
     "nearest_grid",
-    "neighbours",
     "resample",
     "split",
 ]

@@ -1,6 +1,12 @@
-"""A grid of square tiles over an image."""
+"""A grid of square tiles over an image, and the image cut into it.
+
+An image of W x H pixels is resampled to columns * S by rows * S, so that whole tiles cover it and
+no padding is coded. N tiles, S side of a tile. Pixels are uint8 [H, W, 3]; tiles are float32
+[N, S, S, 3] in 0..1.
+"""
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,37 +15,25 @@ from PIL import Image
 
 MAX_TILES = 2**16
 
+Pixels = NDArray[np.uint8]
+Tiles = NDArray[np.float32]
+
 
 @dataclass(frozen=True)
 class Grid:
-    """How many tiles a picture is cut into; at least one each way."""
+    """How many tiles cover an image; at least one each way."""
 
     rows: int
     columns: int
 
     def __post_init__(self) -> None:
         if self.rows < 1 or self.columns < 1:
-            raise ValueError(f"a grid of {self.rows} x {self.columns} tiles holds no picture")
+            raise ValueError(f"a grid of {self.rows} x {self.columns} tiles holds no image")
 
     @property
     def tiles(self) -> int:
-        """N, the tiles of a picture."""
+        """N, the tiles of an image."""
         return self.rows * self.columns
-
-
-def neighbours(grid: Grid) -> NDArray[np.int64]:
-    """List the tiles that share a side with each, row by row; [N, 4], N where there is none."""
-    numbers = np.full((grid.rows + 2, grid.columns + 2), grid.tiles)
-    numbers[1:-1, 1:-1] = np.arange(grid.tiles).reshape(grid.rows, grid.columns)
-    around = numbers[:-2, 1:-1], numbers[2:, 1:-1], numbers[1:-1, :-2], numbers[1:-1, 2:]
-    return np.stack(around, axis=-1).reshape(-1, 4)
-
-
-def resample(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Resize to width x height with a filter that neither blurs nor aliases."""
-    if image.size == (width, height):
-        return image
-    return image.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def nearest_grid(width: int, height: int, tiles: float) -> Grid:
@@ -58,3 +52,29 @@ def nearest_grid(width: int, height: int, tiles: float) -> Grid:
         for c in {math.floor(columns), math.ceil(columns)}
     ]
     return min(choices, key=misfit)
+
+
+def resample(image: Image.Image, width: int, height: int) -> Image.Image:
+    """Resize to width x height with a bicubic filter that is widened where it reduces."""
+    if image.size == (width, height):
+        return image
+    return image.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def split(pixels: Pixels, size: int) -> Iterator[Tiles]:
+    """Cut pixels [rows * S, columns * S, 3] into rows of tiles [columns, S, S, 3], top first."""
+    for top in range(0, pixels.shape[0], size):
+        band = pixels[top : top + size].astype(np.float32) / 255
+        yield np.ascontiguousarray(band.reshape(size, -1, size, 3).transpose(1, 0, 2, 3))
+
+
+def join(rows: Iterable[Tiles], grid: Grid, size: int, truncate: bool = False) -> Pixels:
+    """Lay rows of tiles [columns, S, S, 3] out as pixels; the inverse of `split`.
+
+    Pixels are rounded to 8 bits, or, with `truncate`, truncated as TiTok's evaluator does.
+    """
+    pixels = np.empty((grid.rows * size, grid.columns * size, 3), np.uint8)
+    for row, tiles in enumerate(rows):
+        levels = tiles.transpose(1, 0, 2, 3).reshape(size, -1, 3).clip(0, 1) * 255
+        pixels[row * size : (row + 1) * size] = levels if truncate else np.rint(levels)
+    return pixels

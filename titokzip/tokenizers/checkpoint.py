@@ -1,58 +1,18 @@
-"""Released checkpoints as their authors store them: a state dict, mostly beside a config.json.
+"""State dicts and the modules that they fill: names, shapes, types and finite numbers, checked.
 
-Nothing in them is trusted: configurations are plain JSON in which no class is looked up by name,
-pickles may hold tensors only, and every tensor must be one that the architecture has. Files are
-memory-mapped, so a tensor is read once, when it is used.
+What a module wants is its state dict on the meta device, which has shapes and no numbers. So a
+file is compared with an architecture before memory is taken for it.
 """
 
-import pickle
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from titokzip.errors import ModelError
 
-_IMPOSTORS = {
-    b"<!doctype": "a web page",
-    b"<html": "a web page",
-    b"version https://git-lfs": "a git-lfs pointer",
-}
-
-
-def read_state_dict(path: Path, device: str = "cpu") -> dict[str, Tensor]:
-    """Open a state dict in a .safetensors file, or in a pickle of tensors.
-
-    Raises:
-        ModelError: it is missing, damaged or something else.
-    """
-    try:
-        with path.open("rb") as file:
-            start = file.read(100).lstrip().lower()
-        for mark, what in _IMPOSTORS.items():
-            if start.startswith(mark):
-                raise ModelError(f"{path}: this is {what}, not weights")
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt", device=device) as opened:
-                return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-        mapped = zipfile.is_zipfile(path)  # the first pickles of torch were no archives
-        state = torch.load(path, map_location=device, weights_only=True, mmap=mapped)
-    except ModelError:
-        raise
-    except pickle.UnpicklingError as error:  # torch would advise to trust it
-        reason = "damaged, or no pickle of tensors alone"
-        raise ModelError(f"{path}: cannot be read as weights ({reason})") from error
-    except Exception as error:  # a damaged pickle raises whatever it likes
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ModelError(f"{path}: cannot be read as weights ({reason})") from error
-    if not isinstance(state, dict) or not all(
-        isinstance(key, str) and isinstance(tensor, torch.Tensor) for key, tensor in state.items()
-    ):
-        raise ModelError(f"{path}: holds something other than named tensors")
-    return state
+FLOATS: Final = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def fill(
@@ -66,23 +26,73 @@ def fill(
     """Make the tensors of `state` a module's own and freeze it; copied only where the type changes.
 
     `released_name` turns a name of ours into one of theirs; names that start with one of `ignored`
-    may be there.
+    may be there. On a GPU, kernels of convolutions are laid out channels last, once.
 
     Raises:
-        ModelError: a tensor is missing, unexpected or of another shape.
+        ModelError: a tensor is missing, unexpected, of another shape or no floating point.
     """
     own = module.state_dict()
     names = {released_name(name): name for name in own}
-    wanted = {theirs: own[ours].shape for theirs, ours in names.items()}
-    given = {n: tensor.shape for n, tensor in state.items() if not n.startswith(tuple(ignored))}
-    for problem, wrong in {
-        "lack": wanted.keys() - given.keys(),
-        "have an unexpected": given.keys() - wanted.keys(),
-        "have another shape of": {n for n in wanted if given.get(n, wanted[n]) != wanted[n]},
-    }.items():
-        if wrong:
-            more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-            raise ModelError(f"the weights {problem} {', '.join(sorted(wrong)[:3])}{more}")
-    tensors = {ours: state[theirs].to(dtype) for theirs, ours in names.items()}
+    check_tensors(state, {theirs: own[ours] for theirs, ours in names.items()}, ignored=ignored)
+    tensors = {ours: _laid_out(state[theirs].to(dtype)) for theirs, ours in names.items()}
     module.load_state_dict(tensors, assign=True)
     module.requires_grad_(False).eval()
+
+
+def check_tensors(
+    state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, ignored: Sequence[str] = ()
+) -> None:
+    """Compare a state dict with the names, shapes and types of `wanted`, which may be on meta.
+
+    Any of float16, bfloat16, float32 and float64 will do for floating point; other types must be
+    the same. Names that start with one of `ignored` may be there.
+
+    Raises:
+        ModelError: a tensor is missing, unexpected, or of another shape or type. It names three.
+    """
+    given = {name: t for name, t in state.items() if not name.startswith(tuple(ignored))}
+    shared = given.keys() & wanted.keys()
+    problems = {
+        "lack": wanted.keys() - given.keys(),
+        "have an unexpected": given.keys() - wanted.keys(),
+        "have another shape of": {n for n in shared if given[n].shape != wanted[n].shape},
+        "have another type of": {n for n in shared if not _fits(given[n].dtype, wanted[n].dtype)},
+    }
+    for problem, wrong in problems.items():
+        if wrong:
+            raise ModelError(f"the weights {problem} {_listed(wrong)}")
+
+
+def check_finite(state: Mapping[str, Tensor]) -> None:
+    """Look at every number of the floating-point tensors of a state dict.
+
+    Raises:
+        ModelError: one is infinite or NaN. It names three tensors.
+    """
+    if wrong := [name for name, tensor in state.items() if not _finite(tensor)]:
+        raise ModelError(f"the weights have numbers that are not finite in {_listed(wrong)}")
+
+
+def _fits(given: torch.dtype, wanted: torch.dtype) -> bool:
+    return given in FLOATS if wanted.is_floating_point else given == wanted
+
+
+def _finite(tensor: Tensor) -> bool:
+    if not tensor.is_floating_point() or not tensor.numel():
+        return True
+    low, high = tensor.aminmax()  # NaN if one is
+    return bool(low.isfinite() & high.isfinite())
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Name three, cut short, and count the others."""
+    first, *others = sorted(names)
+    shown = [name if len(name) <= 80 else f"{name[:80]}…" for name in (first, *others[:2])]
+    return ", ".join(shown) + (f" and {len(others) - 2} more" if len(others) > 2 else "")
+
+
+def _laid_out(tensor: Tensor) -> Tensor:
+    """Lay a kernel [O, I, h, w] out as Nvidia's convolutions of images in channels last want it."""
+    if tensor.device.type == "cpu" or tensor.ndim != 4:
+        return tensor
+    return tensor.contiguous(memory_format=torch.channels_last)

@@ -1,8 +1,7 @@
-"""The families of released tokenizers: how their configurations and checkpoints are read."""
+"""The families of released tokenizers; each is a folder that reads its own configs and weights."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from titokzip.errors import ModelError
 
@@ -12,15 +11,20 @@ if TYPE_CHECKING:
     from titokzip.tokenizers.protocol import Tokenizer
 
 
-@dataclass(frozen=True)
-class Family:
-    """What the zoo needs to know of a tokenizer family."""
+class Family(Protocol):
+    """What the `checkpoint` module of a family offers to the zoo."""
 
-    # (architecture of the release, config.json or None) to the architecture to build.
-    check_config: Callable[[Any, Mapping[str, Any] | None], Any]
-    from_state_dict: "Callable[[Any, Mapping[str, Tensor]], Tokenizer]"
-    # The tensors that define what tokens mean: files name them by a fingerprint.
-    codebook_tensors: tuple[str, ...]
+    def check_config(self, wanted: Any, config: Mapping[str, Any] | None, /) -> Any:
+        """Complete or confirm the architecture of a release with its config.json, if it has one."""
+        ...
+
+    def from_state_dict(self, config: Any, state: "Mapping[str, Tensor]", /) -> "Tokenizer":
+        """Build the tokenizer of an architecture around released weights."""
+        ...
+
+    def codebook(self, state: "Mapping[str, Tensor]", /) -> "dict[str, Tensor]":
+        """Pick the tensors that define what tokens mean: files name them by a fingerprint."""
+        ...
 
 
 def family(name: str) -> Family:
@@ -31,14 +35,10 @@ def family(name: str) -> Family:
     """
     if name == "titok":
         from titokzip.tokenizers.titok import checkpoint as titok
-        from titokzip.tokenizers.titok import config as titok_config
 
-        return Family(titok_config.check_config, titok.from_state_dict, titok.CODEBOOK_TENSORS)
+        return titok
     if name == "flextok":
         from titokzip.tokenizers.flextok import checkpoint as flextok
-        from titokzip.tokenizers.flextok import config as flextok_config
 
-        return Family(
-            flextok_config.check_config, flextok.from_state_dict, flextok.CODEBOOK_TENSORS
-        )
+        return flextok
     raise ModelError(f"tokenizers of family {name!r} are newer than this titokzip")

@@ -8,7 +8,6 @@ from typing import Any, Final
 import torch
 
 from titokzip.errors import ModelError
-from titokzip.files import TEMPORARY_PREFIX
 
 RESUME: Final = "resume.pt"
 UNREADABLE: Final = (  # what torch raises over a file that is cut, or that another program wrote
@@ -20,7 +19,7 @@ UNREADABLE: Final = (  # what torch raises over a file that is cut, or that anot
 def save(state: dict[str, Any], path: Path) -> None:
     """Write a state whole or not at all, and on the disk before this returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")  # one process writes it
+    temporary = path.with_name(f".{path.name}.part")  # one process writes it
     try:
         with temporary.open("wb") as file:
             torch.save(state, file)

@@ -18,7 +18,6 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from titokzip import files
-from titokzip.tokenizers.config import CONFIG, WEIGHTS
 from titokzip.tokenizers.flextok.checkpoint import released_name as flextok_name
 from titokzip.tokenizers.flextok.config import ScriptConfig
 from titokzip.tokenizers.flextok.network import FlexTok
@@ -28,6 +27,7 @@ from titokzip.tokenizers.titok.checkpoint import released_name as titok_name
 from titokzip.tokenizers.titok.config import SIZES, UPSTREAM, TiTokConfig
 from titokzip.tokenizers.titok.network import TiTok
 from titokzip.zoo.custom import ARCHITECTURE
+from titokzip.zoo.released import CONFIG, WEIGHTS
 
 
 def export_titok(model: TiTok, folder: Path, *, stage_one: bool = False) -> list[Path]:

@@ -54,9 +54,9 @@ def registers(
     values: Tensor = decoder.embed(codes) + decoder.positions[0, 0].mT
     at = torch.arange(codes.shape[1], device=codes.device)
     if kept is not None:
-        values = torch.where((at < kept[:, None])[..., None], values, decoder.missing)
+        values = torch.where((at < kept[:, None])[..., None], values, decoder.mask_token)
     if dropped is not None:
-        values = torch.where(dropped[:, None, None], decoder.null, values)
+        values = torch.where(dropped[:, None, None], decoder.null_condition, values)
     return values
 
 
@@ -100,7 +100,12 @@ def initialize(encoder: Encoder, decoder: Decoder) -> None:
         for table in (encoder.positions, decoder.patch_positions):
             table.copy_(sincos(table.shape[-1], table.shape[1]))
             table.requires_grad_(False)
-        for learned in (encoder.registers, decoder.positions, decoder.missing, decoder.null):
+        for learned in (
+            encoder.registers,
+            decoder.positions,
+            decoder.mask_token,
+            decoder.null_condition,
+        ):
             nn.init.trunc_normal_(learned, std=0.02)
 
 
@@ -130,7 +135,7 @@ def _embedded(decoder: Decoder, times: Tensor, max_timestep: float) -> Tensor:
         frequencies = (_FASTEST / max_timestep) * (math.log(_SLOWEST) * steps).exp()
         angles = times.float()[:, None] * frequencies
         waves = torch.cat([angles.cos(), angles.sin()], dim=1)
-    embedded: Tensor = F.silu(decoder.time(waves))
+    embedded: Tensor = F.silu(decoder.timestep(waves))
     return embedded
 
 

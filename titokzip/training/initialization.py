@@ -7,14 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from titokzip.errors import ModelError
-from titokzip.tokenizers.checkpoint import fill, read_state_dict
-from titokzip.tokenizers.config import find_weights
+from titokzip.tokenizers.checkpoint import fill
 from titokzip.tokenizers.flextok.checkpoint import TRAINING_ONLY as FLEXTOK_ONLY
 from titokzip.tokenizers.flextok.checkpoint import released_name as flextok_name
 from titokzip.tokenizers.flextok.network import FlexTok
 from titokzip.tokenizers.titok.checkpoint import TRAINING_ONLY
 from titokzip.tokenizers.titok.checkpoint import released_name as titok_name
 from titokzip.tokenizers.titok.network import TiTok
+from titokzip.tokenizers.weights_file import read_state_dict
+from titokzip.zoo.released import find_weights
 
 _DEVIATION = 0.02  # of weights, at a width of 512 and more
 _FULL_WIDTH = 512
@@ -40,7 +41,7 @@ def initialize_titok(model: TiTok) -> None:
                     nn.init.zeros_(module.bias)
     tables = [
         model.encoder.latents,
-        model.decoder.mask,
+        model.decoder.mask_token,
         *(
             table
             for vit in (model.encoder.vit, model.decoder.vit)

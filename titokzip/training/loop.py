@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from titokzip.runtime.matmul_peak import flops, matmul_peak
+from titokzip.runtime.matmul_peak import count_flops, matmul_peak, share_of_peak
 from titokzip.training import distributed
 from titokzip.training.data.loader import Batch
 from titokzip.training.interruption import Interruption
@@ -69,7 +69,7 @@ class _Watch:
         self.samples = {key: value.to(trainer.device) for key, value in samples.items()}
         self.report = report if first else None
         self._log = Log(out, trainer.step) if first else None
-        self.peak = matmul_peak(trainer.device) if self.report else 1.0
+        self.peak = matmul_peak(trainer.device, trainer.dtype) if self.report else 1.0
         self.cost = self._cost() if self.report else 0.0
         if compiled:  # after counting: what is counted runs as it is written, and stays so
             for part in trainer.task.compiled_parts():
@@ -117,7 +117,7 @@ class _Watch:
             rate=rate,
             loss=loss,
             waiting=self.clock.waited / max(seconds, 1e-9),
-            of_peak=rate / distributed.processes() * self.cost / self.peak,
+            of_peak=share_of_peak(rate * self.cost / distributed.processes(), 1.0, self.peak),
             broken=trainer.batches.broken,
         )
 
@@ -131,7 +131,7 @@ class _Watch:
                 outcome = trainer.task(few, trainer.step)
             outcome.loss.backward()
 
-        counted = flops(work)
+        counted = count_flops(work)
         for parameter in trainer.task.parameters():
             parameter.grad = None
         return counted / len(next(iter(few.values())))

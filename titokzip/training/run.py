@@ -9,6 +9,7 @@ import torch
 from titokzip.errors import ImageError, ModelError
 from titokzip.generation.randomness import combine
 from titokzip.runtime.device import choose
+from titokzip.runtime.precision import tf32
 from titokzip.training import checkpoint, distributed
 from titokzip.training.data import images, tokens
 from titokzip.training.data.loader import Batch, ImageBatches, Share, merged
@@ -53,8 +54,6 @@ def run(settings: Settings, report: Report | None = None) -> Path:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(combine(settings.seed) & (2**63 - 1))
-    if recipe.tf32:
-        torch.set_float32_matmul_precision("high")
     device = distributed.join(torch.device(choose(settings.device)))
     share = Share(distributed.rank(), distributed.processes())
     saved = _saved(settings) if settings.resume else None
@@ -65,7 +64,8 @@ def run(settings: Settings, report: Report | None = None) -> Path:
     trainer = Trainer(task, recipe, batches, device, settings.seed)
     if saved is not None:
         trainer.restore(saved)
-    train(trainer, settings.out, samples, settings.minutes, report, settings.compiled)
+    with tf32(recipe.tf32):
+        train(trainer, settings.out, samples, settings.minutes, report, settings.compiled)
     if share.rank == 0:
         with trainer.ema.applied():
             task.eval().export(settings.out, settings.name)

@@ -16,14 +16,13 @@ from typing import Any, Final, NamedTuple, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from titokzip import files
 from titokzip.codec import Codec
-from titokzip.errors import FormatError, ImageError
-from titokzip.images import InputImage
+from titokzip.errors import FormatError, ImageError, ModelError
+from titokzip.layouts.tiles import Tiled
+from titokzip.runtime.batching import encode_tiles
 from titokzip.runtime.prefetch import ahead
-from titokzip.tiling import Grid
 from titokzip.training.data.images import Crop, Sample, read
 from titokzip.training.data.sources import Entry, Source
 from titokzip.training.data.tokens import HOW_TO_INSTALL, METADATA, TokenFacts
@@ -49,17 +48,30 @@ class Counts:
     broken: int
 
 
-def facts_of(name: str, codec: Codec, classes: Iterable[str]) -> TokenFacts:
-    """Say what the tokens of a codec are."""
-    tokenizer = codec.model.tokenizer
-    fingerprint = codec.model.fingerprint.hex()
-    return TokenFacts(name, fingerprint, tokenizer.length, tokenizer.vocabulary, tuple(classes))
+def facts_of(codec: Codec, classes: Iterable[str]) -> TokenFacts:
+    """Describe the tokens of a codec.
+
+    Raises:
+        ModelError: it is no tokenizer of tiles.
+    """
+    about, fingerprint = tiled(codec).tokenizer, codec.fingerprint.hex()
+    return TokenFacts(codec.name, fingerprint, about.length, about.vocabulary, tuple(classes))
+
+
+def tiled(codec: Codec) -> Tiled:
+    """Return the layout of a codec.
+
+    Raises:
+        ModelError: it is no tokenizer of tiles.
+    """
+    if not isinstance(codec.layout, Tiled):
+        raise ModelError(f"{codec.name}: no tokenizer of tiles, whose rows have one length")
+    return codec.layout
 
 
 def tokenize(
     paths: tuple[Path, ...],
     codec: Codec,
-    name: str,
     out: Path,
     *,
     mirror: bool = False,
@@ -71,13 +83,14 @@ def tokenize(
     Raises:
         ImageError: there are no images.
         FormatError: `out` has another ending than those of `SUFFIXES`, or pyarrow is missing.
+        ModelError: the codec is no tokenizer of tiles.
     """
-    source = Source(paths)
-    crop = Crop(codec.model.tokenizer.size).centred()
+    source, layout = Source(paths), tiled(codec)
+    crop = Crop(layout.tokenizer.size).centred()
     written = broken = 0
     with (
         ThreadPoolExecutor(threads) as pool,
-        _writer(out, facts_of(name, codec, source.classes), codec) as writer,
+        _writer(out, facts_of(codec, source.classes), layout) as writer,
     ):
 
         def opened(entry: Entry) -> tuple[str, Sample] | None:
@@ -86,12 +99,12 @@ def tokenize(
             except ImageError:
                 return None
 
-        for group in _groups(ahead(pool, opened, _entries(source), 4 * codec.batch), codec.batch):
+        for group in _groups(ahead(pool, opened, _entries(source), 4 * layout.batch), layout.batch):
             good = [one for one in group if one is not None]
             broken += len(group) - len(good)
             for mirrored in (False, True) if mirror else (False,):
                 if good:
-                    writer.write(_rows(good, codec, mirrored))
+                    writer.write(_rows(good, layout, mirrored))
                     written += len(good)
             progress(written)
         if not written:
@@ -115,21 +128,22 @@ def _groups(many: Iterator[Any], size: int) -> Iterator[list[Any]]:
         yield group
 
 
-def _rows(samples: list[tuple[str, Sample]], codec: Codec, mirrored: bool) -> Rows:
+def _rows(samples: list[tuple[str, Sample]], layout: Tiled, mirrored: bool) -> Rows:
     images = torch.stack([sample["image"] for _, sample in samples]).float() / 255
     tiles = (images.flip(3) if mirrored else images).permute(0, 2, 3, 1).numpy()
     labels = [int(sample["label"]) for _, sample in samples]
     keys = [f"{key}-mirrored" if mirrored else key for key, _ in samples]
-    return Rows(keys, np.array(labels, np.int32), codec.tokenize([tiles]))
+    tokens = encode_tiles(layout.tokenizer, [tiles], layout.batch, layout.device)
+    return Rows(keys, np.array(labels, np.int32), tokens)
 
 
-def _writer(out: Path, facts: TokenFacts, codec: Codec) -> "AbstractContextManager[Any]":
+def _writer(out: Path, facts: TokenFacts, layout: Tiled) -> "AbstractContextManager[Any]":
     if out.suffix == ".parquet":
         return _Parquet(out, facts)
     if out.suffix == ".npy":
         return _Npy(out, facts)
     if out.suffix == ".tar":
-        return _Tar(out, codec)
+        return _Tar(out, layout)
     raise FormatError(f"{out}: tokens are written to {', '.join(SUFFIXES)}")
 
 
@@ -138,7 +152,7 @@ class _Whole:
 
     def __init__(self, out: Path) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        self.out, self.temporary = out, out.with_name(f"{files.TEMPORARY_PREFIX}{out.name}")
+        self.out, self.temporary = out, out.with_name(f".{out.name}.part")
 
     def __enter__(self) -> Self:
         return self
@@ -227,17 +241,15 @@ class _Npy(_Whole):
 class _Tar(_Whole):
     """A .ttk file and a class for every image, in WebDataset's layout."""
 
-    def __init__(self, out: Path, codec: Codec) -> None:
+    def __init__(self, out: Path, layout: Tiled) -> None:
         super().__init__(out)
-        self.codec = codec
-        side = codec.model.tokenizer.size
-        self.image = InputImage(Image.new("RGB", (side, side)), grey=False)
+        self.layout = layout
         self.file = tarfile.open(self.temporary, "w")  # noqa: SIM115  (closed by `close`)
 
     def write(self, rows: Rows) -> None:
         """Add rows."""
         for key, label, row in zip(rows.keys, rows.labels, rows.tokens, strict=True):
-            self._add(f"{key}.ttk", self.codec.write(self.image, Grid(1, 1), row[None]))
+            self._add(f"{key}.ttk", self.layout.file_of(row))
             if label >= 0:
                 self._add(f"{key}.cls", str(label).encode())
 

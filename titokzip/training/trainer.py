@@ -144,6 +144,11 @@ class Trainer:
             return cast(AbstractContextManager[Any], module.no_sync())
         return nullcontext()
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the networks compute in."""
+        return torch.bfloat16 if self.recipe.precision == "bfloat16" else torch.float32
+
     def autocast(self) -> AbstractContextManager[Any]:
         """Compute in the precision of the recipe."""
         enabled = self.recipe.precision == "bfloat16"

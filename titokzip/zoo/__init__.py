@@ -1,9 +1,9 @@
 """Which models exist, where their weights are, and proof that they are the right ones.
 
-Our own models carry their manifest inside the weights file (`embedded`). For a released one
-(`catalog`), a manifest is written when it is pulled from the hub or added from a file (`released`,
-`hub`). A .ttk file names either by the first bytes of a fingerprint of what its tokens mean. Models
-with the same fingerprint are decoders of the same tokens.
+Our own models carry their manifest inside the weights file (`embedded`). A released one (`catalog`)
+gets a manifest when it is pulled from the hub or added from a file (`released`, `hub`). A .ttk file
+names either by the first bytes of a fingerprint of what its tokens mean. Models with the same
+fingerprint decode the same tokens.
 """
 
 from pathlib import Path
@@ -11,13 +11,23 @@ from typing import Any
 
 from titokzip.errors import ModelError
 from titokzip.generation.config import GENERATOR_FAMILIES
-from titokzip.tokenizers.config import find_weights
+from titokzip.tokenizers.protocol import Tokenizer
 from titokzip.zoo import custom, embedded, hub, released
-from titokzip.zoo.catalog import GOLDEN, RELEASES, Golden, Release, packed_bytes, refuse_continuous
-from titokzip.zoo.embedded import digest, fingerprint, parameters, save
+from titokzip.zoo.catalog import (
+    GOLDEN,
+    RELEASES,
+    Golden,
+    Release,
+    of_path,
+    packed_bytes,
+    refuse_continuous,
+)
+from titokzip.zoo.embedded import KIND as EMBEDDED
+from titokzip.zoo.embedded import load_context_model, load_decoder
 from titokzip.zoo.generators import GENERATORS
-from titokzip.zoo.manifest import Manifest, Model
-from titokzip.zoo.released import release_of
+from titokzip.zoo.hashing import digest
+from titokzip.zoo.manifest import Manifest, checked_name
+from titokzip.zoo.released import find_weights, release_of
 from titokzip.zoo.store import (
     DEFAULT,
     files,
@@ -27,27 +37,30 @@ from titokzip.zoo.store import (
     manifests,
     name_of,
     read_manifest,
+    vocabulary_of,
 )
 
 __all__ = [
     "DEFAULT",
+    "EMBEDDED",
     "GENERATORS",
+    "GENERATOR_FAMILIES",
     "GOLDEN",
     "RELEASES",
     "Golden",
     "Manifest",
-    "Model",
     "Release",
     "add",
     "digest",
     "files",
     "find",
     "find_fingerprint",
-    "fingerprint",
     "folders",
     "known_as",
-    "load",
+    "load_context_model",
+    "load_decoder",
     "load_generator",
+    "load_tokenizer",
     "manifests",
     "name_of",
     "packed_bytes",
@@ -57,37 +70,42 @@ __all__ = [
     "release",
     "release_of",
     "remove",
-    "save",
     "verify",
+    "vocabulary_of",
 ]
 
 
-def load(manifest: Manifest, device: str = "cpu") -> Model:
-    """Load a model onto a device and prove that its weights are what the manifest says.
+def load_tokenizer(manifest: Manifest, device: str = "cpu") -> "Tokenizer":
+    """Load a released or custom tokenizer; weights that changed are refused.
 
     Raises:
-        ModelError: the weights are damaged, or of a kind that this version does not know.
+        ModelError: they are gone or changed, or it is a generator.
     """
-    if manifest.kind == embedded.KIND:
-        return embedded.load(manifest, device)
     if manifest.kind in GENERATOR_FAMILIES:
         raise ModelError(f"{manifest.name}: a generator of tokens, not a tokenizer")
-    if manifest.release:
-        return released.load(manifest, device)
-    raise ModelError(
-        f"{manifest.path}: models of kind {manifest.kind!r} are newer than this titokzip"
-    )
+    return released.load(manifest, device)
 
 
 def load_generator(manifest: Manifest, device: str = "cpu") -> Any:
-    """Load a generator onto a device, as `load` does a tokenizer.
+    """Load a generator, as `load_tokenizer` does a tokenizer.
 
     Raises:
         ModelError: it is damaged, or no generator.
     """
     if manifest.kind not in GENERATOR_FAMILIES:
         raise ModelError(f"{manifest.name}: a tokenizer, not a generator of tokens")
-    return released.load(manifest, device).tokenizer
+    return released.load(manifest, device)
+
+
+def parameters(manifest: Manifest) -> int:
+    """Count the parameters of a model, without loading it.
+
+    Raises:
+        ModelError: its weights are missing or damaged.
+    """
+    if not manifest.release:
+        return embedded.parameters(manifest)
+    return release_of(manifest).parameters or custom.parameters(manifest.weights[0])
 
 
 def verify(manifest: Manifest) -> None:
@@ -98,8 +116,12 @@ def verify(manifest: Manifest) -> None:
     """
     if manifest.release:
         released.verify(manifest)
+    elif manifest.kind == embedded.KIND:
+        embedded.verify(manifest)
     else:
-        load(manifest)
+        raise ModelError(
+            f"{manifest.path}: models of kind {manifest.kind!r} are newer than this titokzip"
+        )
 
 
 def release(name: str) -> Release:
@@ -119,7 +141,7 @@ def pull(release: Release, force: bool = False) -> Manifest:
     """Fetch a released model from the hub, unless it is in the hub's cache already.
 
     Raises:
-        ModelError: it cannot be had, or is here and `force` is not set.
+        ModelError: it cannot be fetched, or is here and `force` is not set.
     """
     return hub.pull(release, _target(release.name, force))
 
@@ -127,7 +149,9 @@ def pull(release: Release, force: bool = False) -> Manifest:
 def add(
     path: Path, name: str | None = None, like: str | None = None, force: bool = False
 ) -> Manifest:
-    """Make released weights that are here usable by name; they stay where they are.
+    """Make weights on this machine usable by name; they stay where they are.
+
+    A model that `titokzip train` made says in its config.json what it is. Others are of a release.
 
     `path` is a folder in the official layout, a config.json beside a model.safetensors, or a state
     dict in a .safetensors, .bin or .pth file. `like` names the release whose architecture it has;
@@ -140,45 +164,52 @@ def add(
     path = path.absolute()
     kind = known_as(path, name, like)
     weights, config = find_weights(path)
-    named = path.name if kind.name == custom.NAME else kind.name
-    target = _target(named if name is None else name, force)
+    own = path.name if kind.name == custom.NAME else kind.name
+    target = _target(own if name is None else name, force)
     return released.install(target, kind, weights, config)
 
 
 def known_as(path: Path, name: str | None = None, like: str | None = None) -> Release:
-    """Tell which release weights are of; see `add`.
+    """Identify the release of weights by one of its names; see `add`.
 
     Raises:
-        ModelError: nothing tells.
+        ModelError: none of them is a release's.
     """
     if like is not None:
         return release(like)
-    if name is not None and (found := custom.known(name)):
-        return found
-    guessed = custom.in_folder(path) or released.guess(path)
-    if guessed is None:
-        raise ModelError(f"{path}: its name tells no release; --like names one, such as titok-l32")
-    return guessed
+    if name is not None and (named := custom.known(name)):
+        return named
+    config = find_weights(path)[1] if path.exists() else None
+    if config is not None and custom.is_described(config):
+        return custom.describe(config)
+    found = of_path(path, (*RELEASES.values(), *GENERATORS.values()))
+    if found is None:
+        raise ModelError(
+            f"{path}: its name identifies no release; say which one it is like, such as titok-l32"
+        )
+    return found
 
 
 def remove(manifest: Manifest) -> None:
     """Forget a released model, and delete what `pull` fetched; files that were added stay.
 
     Raises:
-        ModelError: it came with titokzip, or is a file of the user's.
+        ModelError: it was neither pulled nor added here: it came with titokzip, or its manifest
+            lies elsewhere.
     """
-    if not manifest.release:
+    folder = folders()[0]
+    if not manifest.release or manifest.path.absolute().parent.resolve() != folder.resolve():
         raise ModelError(
             f"{manifest.name}: not pulled or added; {manifest.path} would have to be deleted"
         )
-    if manifest.config["revision"]:
-        hub.forget(release(manifest.release).repository, manifest.config["revision"])
+    if revision := manifest.config["revision"]:
+        hub.forget(release(manifest.release).repository, revision, manifest.weights[0])
     manifest.path.unlink()
 
 
 def _target(name: str, force: bool) -> Path:
     """Choose where the manifest of a model goes, or refuse a name that is taken."""
-    target = folders()[0] / f"{released.checked_name(name)}{released.SUFFIX}"
+    target = folders()[0] / f"{checked_name(name)}{released.SUFFIX}"
     for known in manifests():
         if known.name == name and not (force and known.path == target):
             raise ModelError(f"{name} is here already, in {known.path}")

@@ -1,21 +1,29 @@
 """The release table: every published model that titokzip reads; no torch.
 
 Tokens, vocabularies and parameters were counted on the official architectures. The rFIDs are their
-authors', on the 50,000 validation photos of ImageNet at 256 x 256 and with all tokens; FlexTok's
-are those of an independent re-evaluation, since its paper reports 32 tokens. Weights are fetched by
-`hub`, or named by the user; none of them comes with titokzip.
+authors', on the 50,000 validation images of ImageNet at 256 x 256 and with all tokens. FlexTok's
+are those of an independent re-evaluation, since its paper reports 32 tokens. `hub` fetches weights,
+or the user names a file; none of them comes with titokzip.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from titokzip.errors import ModelError
 from titokzip.generation.config import GeneratorConfig
-from titokzip.tokenizers.config import BASE, LARGE, SMALL, ViTConfig
-from titokzip.tokenizers.flextok.config import FlexTokConfig
-from titokzip.tokenizers.titok.config import CONTINUOUS, TextConfig, TiTokConfig
+from titokzip.tokenizers.config import ViTConfig
+from titokzip.tokenizers.flextok.config import D12, D18, D28, FlexTokConfig
+from titokzip.tokenizers.titok.config import (
+    BASE,
+    CONTINUOUS,
+    LARGE,
+    SMALL,
+    TextConfig,
+    TiTokConfig,
+)
 
 APACHE: Final = "Apache-2.0"
 AMLR: Final = "apple-amlr, research only"
@@ -23,7 +31,7 @@ LICENCE_PAGES: Final = {
     APACHE: "https://www.apache.org/licenses/LICENSE-2.0",
     AMLR: "https://github.com/apple/ml-flextok/blob/main/LICENSE_WEIGHTS",
 }
-NAME_BYTES: Final = 2  # of a fingerprint, that tell a release
+NAME_BYTES: Final = 2  # of a fingerprint, that identify a release
 
 
 @dataclass(frozen=True)
@@ -54,13 +62,18 @@ class Release:
 
     @property
     def prefix(self) -> bytes:
-        """How the fingerprint of every checkpoint of this release begins."""
+        """The first bytes of the fingerprint of every checkpoint of this release."""
         return hashlib.sha256(f"titokzip release {self.name}".encode()).digest()[:NAME_BYTES]
+
+    @property
+    def size_note(self) -> str:
+        """What tokens take in a file: they are packed, each in a whole number of bits."""
+        return f"{packed_bytes(self.tokens, self.vocabulary)} a tile"
 
     @property
     def notice(self) -> str | None:
         """State the licence of the weights, if it allows less than ours."""
-        if self.licence == APACHE or self.licence not in LICENCE_PAGES:
+        if self.licence not in LICENCE_PAGES or self.licence == APACHE:
             return None
         page = LICENCE_PAGES[self.licence]
         return (
@@ -71,10 +84,10 @@ class Release:
 
 @dataclass(frozen=True)
 class Golden:
-    """A picture whose tokens the authors printed."""
+    """An image whose tokens the authors printed."""
 
-    picture: str
-    sha256: str  # of the picture's file
+    image: str
+    sha256: str  # of the image's file
     tokens: tuple[int, ...]
     tolerance: int  # tokens that may differ: theirs were made with TF32
 
@@ -90,6 +103,28 @@ def of_fingerprint(fingerprint: bytes) -> Release | None:
         if fingerprint.startswith(release.prefix):
             return release
     return None
+
+
+def of_path(path: Path, releases: Iterable[Release]) -> Release | None:
+    """Find which of some releases a file, or one of the folders around it, is named after.
+
+    Raises:
+        ModelError: it is named after a release with continuous latents.
+    """
+    parts = [part.rpartition("--")[2] for part in reversed(path.parts[-4:])]  # models--OWNER--NAME
+    for part in parts:
+        refuse_continuous(part)
+    named: dict[str, Release] = {}
+    for release in releases:
+        named[_plain(release.repository.rpartition("/")[2])] = named[_plain(release.name)] = release
+    return next((named[_plain(part)] for part in parts if _plain(part) in named), None)
+
+
+def _plain(name: str) -> str:
+    name = name.lower().replace("_", "-")
+    for suffix in (".bin", ".pth", ".pt", ".safetensors", "-imagenet"):
+        name = name.removesuffix(suffix)
+    return name.removeprefix("tokenizer-")
 
 
 def refuse_continuous(name: str) -> None:
@@ -133,9 +168,6 @@ def _flextok(name: str, data: str, config: FlexTokConfig, size: int, rfid: float
 
 
 _BL64: Final = TiTokConfig(BASE, LARGE, 64, 8192, 64, normalized=False, is_legacy=False, vqgan=None)
-_D12: Final = ViTConfig(768, 12, 12)
-_D18: Final = ViTConfig(1152, 18, 18)
-_D28: Final = ViTConfig(1792, 28, 28)
 
 RELEASES: Final[dict[str, Release]] = _by_name(
     _titok("titok-l32", TiTokConfig(LARGE, LARGE, 32), 641_054_735, 2.21),
@@ -150,15 +182,15 @@ RELEASES: Final[dict[str, Release]] = _by_name(
     _one_d_piece("s", SMALL, 83_871_247, 1.48),
     _one_d_piece("b", BASE, 205_256_463, 1.11),
     _one_d_piece("l", LARGE, 641_742_863, 1.08),
-    _flextok("flextok-d12-d12", "in1k", FlexTokConfig(_D12, _D12), 341_700_000, 3.18),
-    _flextok("flextok-d18-d18", "in1k", FlexTokConfig(_D18, _D18), 949_700_000, 1.18),
-    _flextok("flextok-d18-d28", "in1k", FlexTokConfig(_D18, _D28), 2_540_900_000, 1.05),
-    _flextok("flextok-d18-d28-dfn", "dfn", FlexTokConfig(_D18, _D28), 2_540_900_000, None),
+    _flextok("flextok-d12-d12", "in1k", FlexTokConfig(D12, D12), 341_700_000, 3.18),
+    _flextok("flextok-d18-d18", "in1k", FlexTokConfig(D18, D18), 949_700_000, 1.18),
+    _flextok("flextok-d18-d28", "in1k", FlexTokConfig(D18, D28), 2_540_900_000, 1.05),
+    _flextok("flextok-d18-d28-dfn", "dfn", FlexTokConfig(D18, D28), 2_540_900_000, None),
 )
 
 # Released variants with continuous latents, and the discrete release to use instead. A file could
-# hold quantised latents, but their scale is free, and at four bits a number they take 256 to 1,024
-# bytes per tile where tokens take 48 to 208.
+# hold quantized latents, but their scale is free, and at four bits per number they take 256 to
+# 1,024 bytes per tile where tokens take 48 to 208.
 CONTINUOUS_VARIANTS: Final = {
     "titok-ll32-vae": "titok-l32",
     "titok-bl64-vae": "titok-bl64",

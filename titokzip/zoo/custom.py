@@ -4,14 +4,17 @@ Their config.json says under "titokzip" which family and architecture they have.
 release: files name them by a fingerprint that begins as that of no release does.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from safetensors import SafetensorError, safe_open
+
 from titokzip.errors import ModelError
 from titokzip.generation.config import AutoregressiveConfig, MaskGITConfig
 from titokzip.tokenizers.architecture import made
-from titokzip.tokenizers.config import CONFIG, find_weights, read_config_json
+from titokzip.tokenizers.config_json import read_config_json
 from titokzip.tokenizers.flextok.config import FlexTokConfig, ScriptConfig
 from titokzip.tokenizers.titok.config import TiTokConfig
 from titokzip.zoo.catalog import RELEASES, Release
@@ -40,16 +43,16 @@ def known(name: str, config: Path | None = None) -> Release | None:
     return RELEASES.get(name) or GENERATORS.get(name)
 
 
-def in_folder(path: Path) -> Release | None:
-    """Make out the model of one's own in a folder, if its config.json says that it holds one.
+def is_described(config: Path) -> bool:
+    """Tell whether a config.json describes a custom model.
 
     Raises:
         ModelError: it is damaged.
     """
-    config = find_weights(path)[1] if path.is_dir() or path.is_file() else None
-    if config is None or ARCHITECTURE not in read_config_json(config):
-        return None
-    return describe(config)
+    try:
+        return ARCHITECTURE in read_config_json(config)
+    except ModelError as error:
+        raise ModelError(f"{config}: {error}") from error
 
 
 def build(release: Release, state: "Mapping[str, Tensor]", weights: Path) -> Any:
@@ -68,6 +71,19 @@ def build(release: Release, state: "Mapping[str, Tensor]", weights: Path) -> Any
         autoencoder = scripted.of_folder(config.autoencoder, weights.parent, device)
         model.autoencoder = autoencoder  # type: ignore[attr-defined]
     return model
+
+
+def parameters(weights: Path) -> int:
+    """Count the numbers in a file of weights, from its header.
+
+    Raises:
+        ModelError: it is missing or damaged.
+    """
+    try:
+        with safe_open(weights, framework="np") as file:
+            return sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{weights}: cannot be read as weights ({error})") from error
 
 
 def describe(config: Path) -> Release:
@@ -90,4 +106,4 @@ def _release(table: Mapping[str, Any]) -> Release:
     if kind is None:
         raise ModelError(f"{ARCHITECTURE}.family is {about.get('family')!r}, which is unknown")
     architecture = made(kind, about["config"], f"{ARCHITECTURE}.config.")
-    return Release(NAME, CONFIG, architecture, parameters=0, rfid=None, licence=LICENCE)
+    return Release(NAME, NAME, architecture, parameters=0, rfid=None, licence=LICENCE)

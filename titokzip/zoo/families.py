@@ -13,9 +13,6 @@ def family(name: str) -> Family:
     """
     if name not in GENERATOR_FAMILIES:
         return registry.family(name)
-    from titokzip.generation import checkpoint, config
+    from titokzip.generation import checkpoint
 
-    if name == config.MaskGITConfig.family:
-        return Family(config.check_config, checkpoint.maskgit, checkpoint.MASKGIT_TENSORS)  # type: ignore[arg-type]
-    tensors = checkpoint.AUTOREGRESSIVE_TENSORS
-    return Family(lambda wanted, _: wanted, checkpoint.autoregressive, tensors)  # type: ignore[arg-type]
+    return checkpoint.FAMILIES[name]  # type: ignore[return-value]

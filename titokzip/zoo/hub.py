@@ -1,7 +1,7 @@
 """The hub of Hugging Face, through its own library: its cache, resumption, progress and settings.
 
 HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE mean what they mean to other tools,
-and what others fetched is not fetched again.
+and files that another tool fetched are not fetched again.
 """
 
 import re
@@ -10,10 +10,10 @@ from types import ModuleType
 
 from titokzip import files
 from titokzip.errors import ModelError
-from titokzip.tokenizers.config import CONFIG, WEIGHTS
 from titokzip.zoo import released
 from titokzip.zoo.catalog import Release
 from titokzip.zoo.manifest import Manifest
+from titokzip.zoo.released import CONFIG, WEIGHTS
 
 HOW_TO_INSTALL = "pip install 'titokzip[hub]'"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -25,8 +25,8 @@ def pull(release: Release, target: Path) -> Manifest:
     Some repositories hold a pickle of tensors and nothing else.
 
     Raises:
-        ModelError: huggingface_hub is not installed, or the weights cannot be had: no network, no
-            room, wrong bytes, not those of the release.
+        ModelError: huggingface_hub is not installed, or the weights cannot be fetched: no network,
+            no room, wrong bytes, not those of the release.
     """
     config = _fetch(release, CONFIG)
     if config is None and release.config.needs_config_json:
@@ -34,12 +34,12 @@ def pull(release: Release, target: Path) -> Manifest:
     weights = next(filter(None, (_fetch(release, name) for name in WEIGHTS)), None)
     if weights is None:
         raise ModelError(f"{release.repository} holds no {' or '.join(WEIGHTS)}")
-    digest = _checked(release, weights)
-    return released.install(target, release, weights, config, weights.parent.name, digest)
+    sha256 = _checked(release, weights)
+    return released.install(target, release, weights, config, weights.parent.name, sha256)
 
 
-def forget(repository: str, revision: str) -> None:
-    """Delete what was fetched from the hub's cache, if it is there still."""
+def forget(repository: str, revision: str, weights: Path) -> None:
+    """Delete a revision from the hub's cache, if it is there still and these are its weights."""
     library = _library()
     from huggingface_hub import constants
 
@@ -47,8 +47,9 @@ def forget(repository: str, revision: str) -> None:
         return
     cache = library.scan_cache_dir(constants.HF_HUB_CACHE)
     for repo in cache.repos:
-        if repo.repo_id == repository and revision in {kept.commit_hash for kept in repo.revisions}:
-            cache.delete_revisions(revision).execute()
+        for kept in repo.revisions if repo.repo_id == repository else ():
+            if kept.commit_hash == revision and kept.snapshot_path == weights.parent:
+                cache.delete_revisions(revision).execute()
 
 
 def _fetch(release: Release, name: str) -> Path | None:
@@ -68,13 +69,13 @@ def _fetch(release: Release, name: str) -> Path | None:
 
 
 def _reason(error: Exception, what: str) -> str:
-    """Say in one line why a file cannot be had."""
+    """Say in one line why a file cannot be fetched."""
     from huggingface_hub import constants, errors
 
     if isinstance(error.__cause__, errors.HfHubHTTPError):
-        error = error.__cause__  # why the cache was looked into
+        error = error.__cause__  # the reason that the library fell back to its cache
     if isinstance(error, errors.GatedRepoError):
-        return f"{what} wants you to accept its terms on {constants.ENDPOINT} and to log in"
+        return f"{what} is behind terms to accept on {constants.ENDPOINT}, and needs a login"
     if isinstance(error, errors.LocalEntryNotFoundError):
         where = f"{what} is not in {constants.HF_HUB_CACHE}"
         if constants.HF_HUB_OFFLINE:
@@ -88,7 +89,7 @@ def _reason(error: Exception, what: str) -> str:
 
 
 def _checked(release: Release, weights: Path) -> bytes:
-    """Hash what was fetched; if it is not what the hub says it is, it does not stay."""
+    """Hash what was fetched, and delete it if it is not what the hub says it is."""
     digest = files.sha256(weights)
     # In the cache, a file is a link to a blob that is named after its checksum.
     named = weights.readlink().name if weights.is_symlink() else ""

@@ -1,13 +1,14 @@
-"""What is known of a model without loading it, and what loading gives."""
+"""What is known of a model without loading it."""
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
-from titokzip.entropy import ContextModel
+from titokzip.errors import ModelError
 
-if TYPE_CHECKING:
-    from titokzip.tokenizers.protocol import Tokenizer
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -21,25 +22,29 @@ class Manifest:
     digest: bytes  # whole SHA-256 of everything
     config: dict[str, Any] = field(hash=False)
     licence: str
-    vocabulary: int  # K, values of a token
     weights: tuple[Path, ...]  # files of its tensors, in order
     release: str | None = None  # its name in `catalog.RELEASES`; None for models of our own
-
-    @property
-    def tokens(self) -> int:
-        """L, tokens per tile."""
-        return int(self.config["length"])
+    trained_against: tuple[str, ...] | None = None  # networks in its losses; None: not known
+    size_note: str = ""  # what tokens take in a file, for people: "48 per tile"
 
     @property
     def size(self) -> int:
-        """Bytes of its weights on this machine."""
-        return sum(path.stat().st_size for path in self.weights if path.exists())
+        """Bytes of its weights on this machine; those that are absent count as none."""
+        total = 0
+        for path in self.weights:
+            with suppress(OSError, ValueError):  # ValueError: no file system has such a name
+                total += path.stat().st_size
+        return total
 
 
-@dataclass(frozen=True)
-class Model:
-    """A tokenizer with the context model that codes its tokens."""
+def checked_name(name: str) -> str:
+    """Return a name that can name a model: it is a file name, and safe to print.
 
-    fingerprint: bytes
-    tokenizer: "Tokenizer"
-    context_model: ContextModel | None = None  # without one, tokens are packed
+    Raises:
+        ModelError: it cannot.
+    """
+    if not _NAME.fullmatch(name):
+        raise ModelError(
+            f"{name!r:.80} cannot name a model: lower-case letters, digits, dots and dashes can"
+        )
+    return name

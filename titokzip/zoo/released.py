@@ -1,4 +1,4 @@
-"""Released models on this machine: a manifest each, which says where the weights are.
+"""Released models on this machine: a manifest for each, which says where the weights are.
 
 `NAME.model.json` in the user's folder names the release, the weights and their checksums. The
 weights stay where they are: in the cache of the hub, or where the user keeps them.
@@ -10,28 +10,52 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from titokzip import files
 from titokzip.errors import ModelError
-from titokzip.tokenizers.config import read_config_json
-from titokzip.zoo import custom, embedded
-from titokzip.zoo.catalog import RELEASES, Release, refuse_continuous
+from titokzip.tokenizers.config_json import read_config_json, read_json
+from titokzip.zoo import custom
+from titokzip.zoo.catalog import Release
 from titokzip.zoo.families import family
-from titokzip.zoo.generators import GENERATORS
-from titokzip.zoo.manifest import Manifest, Model
+from titokzip.zoo.hashing import digest
+from titokzip.zoo.manifest import Manifest, checked_name
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from titokzip.tokenizers.protocol import Tokenizer
 
-SUFFIX = ".model.json"
-FORMAT = "titokzip released model 1"
+SUFFIX: Final = ".model.json"
+FORMAT: Final = "titokzip released model 1"
+CONFIG: Final = "config.json"
+WEIGHTS: Final = ("model.safetensors", "pytorch_model.bin")  # beside it, or alone
 _FIELDS: Final[dict[str, tuple[type, ...]]] = {
-    "bytes": (int,), "config": (str, NoneType), "revision": (str, NoneType),
-}  # fmt: skip
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+    "release": (str,),
+    "weights": (str,),
+    "config": (str, NoneType),
+    "bytes": (int,),
+    "sha256": (str,),
+    "fingerprint": (str,),
+    "revision": (str, NoneType),
+}
+_LONGEST_PATH: Final = 4096
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def find_weights(path: Path) -> tuple[Path, Path | None]:
+    """Find the weights, and the config.json that goes with them, of a folder or a file.
+
+    Raises:
+        ModelError: they are not there.
+    """
+    if not path.is_dir():
+        beside = path.with_name(CONFIG)
+        return path, beside if path.name in WEIGHTS and beside.is_file() else None
+    for weights in (path / name for name in WEIGHTS):
+        if weights.is_file():
+            return find_weights(weights)
+    raise ModelError(f"{path}: no {' or '.join(WEIGHTS)} in this folder")
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -40,31 +64,33 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         ModelError: it is missing or damaged, or of a release that this version does not know.
     """
-    try:
-        fields = json.loads(path.read_bytes())
-        if fields["format"] != FORMAT:
-            raise ModelError(f"{path}: not the manifest of a model")
+    with _named(path):
+        name = checked_name(path.name.removesuffix(SUFFIX))
+        fields = read_json(path)
+        if fields.get("format") != FORMAT:
+            raise ModelError("not the manifest of a model")
         for key, kinds in _FIELDS.items():
-            if not isinstance(fields[key], kinds):
-                raise TypeError(f"{key} is {fields[key]!r}")
-        config = Path(fields["config"]) if fields["config"] else None
-        release = custom.known(fields["release"], config)
-        if release is None:
-            raise ModelError(f"{path}: {fields['release']} is newer than this titokzip")
-        return Manifest(
-            name=path.name.removesuffix(SUFFIX),
-            path=path,
-            kind=release.family,
-            fingerprint=bytes.fromhex(fields["fingerprint"]),
-            digest=bytes.fromhex(fields["sha256"]),
-            config=fields | {"length": release.tokens},
-            licence=release.licence,
-            vocabulary=release.vocabulary,
-            weights=(Path(fields["weights"]),),
-            release=release.name,
-        )
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ModelError(f"{path}: the manifest is damaged ({error})") from error
+            if type(fields.get(key, ...)) not in kinds:
+                raise ModelError(f"the manifest is damaged ({key} is {fields.get(key)!r:.40})")
+        for key in ("fingerprint", "sha256"):
+            if not _HASH.fullmatch(fields[key]):
+                raise ModelError(f"the manifest is damaged ({key} is {fields[key]!r:.40})")
+        release = _known(fields)
+        weights = Path(fields["weights"])
+        if not weights.is_absolute() or len(fields["weights"]) > _LONGEST_PATH:
+            raise ModelError(f"the manifest is damaged (weights is {fields['weights']!r:.80})")
+    return Manifest(
+        name=name,
+        path=path,
+        kind=release.family,
+        fingerprint=bytes.fromhex(fields["fingerprint"]),
+        digest=bytes.fromhex(fields["sha256"]),
+        config=fields,
+        licence=release.licence,
+        weights=(weights,),
+        release=release.name,
+        size_note=release.size_note,
+    )
 
 
 def install(
@@ -73,26 +99,23 @@ def install(
     weights: Path,
     config: Path | None = None,
     revision: str | None = None,
-    digest: bytes | None = None,
+    sha256: bytes | None = None,
 ) -> Manifest:
-    """Prove that weights are those of a release, and write their manifest.
+    """Prove that weights are those of a release and that all are finite; write their manifest.
 
-    `revision` is that of the hub, if they are in its cache; `digest` spares hashing them again.
+    `revision` is that of the hub, if they are in its cache; `sha256` spares hashing them again.
 
     Raises:
         ModelError: they are not.
     """
-    from titokzip.tokenizers.checkpoint import read_state_dict
-
-    state = read_state_dict(weights)
-    build(release, state, weights, config)
+    state = _checked_state(release, weights, config)
     fields = {
         "format": FORMAT,
         "release": release.name,
         "weights": str(weights),
         "config": str(config) if config else None,
         "bytes": weights.stat().st_size,
-        "sha256": (digest or files.sha256(weights)).hex(),
+        "sha256": (sha256 or files.sha256(weights)).hex(),
         "fingerprint": fingerprint(release, state).hex(),
         "revision": revision,
     }
@@ -100,29 +123,34 @@ def install(
     return read_manifest(target)
 
 
-def load(manifest: Manifest, device: str) -> Model:
+def load(manifest: Manifest, device: str = "cpu") -> "Tokenizer":
     """Load a released model; weights that changed since they were installed are refused.
 
-    Hashing all of them would take seconds: their size is compared, and the tensors that define what
+    Hashing all of them would take seconds. Their size is compared, and the tensors that define what
     tokens mean.
 
     Raises:
         ModelError: they are gone or changed.
     """
-    from titokzip.tokenizers.checkpoint import read_state_dict
+    from titokzip.tokenizers.weights_file import read_state_dict
 
-    assert manifest.release, "only released models have manifests of this kind"
-    name, weights = manifest.name, manifest.weights[0]
-    release, config = release_of(manifest), manifest.config["config"]
-    if not weights.is_file():
-        raise ModelError(f"{name}: its weights are gone from {weights}; pull or add it again")
-    if weights.stat().st_size != manifest.config["bytes"]:
-        raise ModelError(f"{weights}: damaged, or not the weights that were added as {name}")
+    release, weights, config = _installed(manifest)
     state = read_state_dict(weights, device)
-    tokenizer = build(release, state, weights, Path(config) if config else None)
-    if fingerprint(release, state) != manifest.fingerprint:
-        raise ModelError(f"{weights}: not the weights that were added as {name}")
-    return Model(manifest.fingerprint, tokenizer)
+    tokenizer = build(release, state, weights, config)
+    _refuse_other_codebook(manifest, state)
+    return tokenizer
+
+
+def verify(manifest: Manifest) -> None:
+    """Check every byte of the weights, every number of them, and all that `load` checks.
+
+    Raises:
+        ModelError: something is wrong with them.
+    """
+    release, weights, config = _installed(manifest)
+    if files.sha256(weights) != manifest.digest:
+        raise ModelError(f"{weights}: damaged, its checksum does not match")
+    _refuse_other_codebook(manifest, _checked_state(release, weights, config))
 
 
 def build(
@@ -131,94 +159,87 @@ def build(
     """Build the tokenizer of a release around its state dict; errors name the paths.
 
     Raises:
-        ModelError: a tensor is missing, unexpected or of another shape, or the config.json
-            contradicts the release.
+        ModelError: a tensor is missing, unexpected, of another shape or no floating point, or the
+            config.json contradicts the release.
     """
-    kind = family(release.family)
-    with _named(config, f"{release.name}: "):
-        table = None if config is None else read_config_json(config)
-        own = release.name == custom.NAME
-        architecture = release.config if own else kind.check_config(release.config, table)
-    with _named(weights, "", f"as {release.name}, "):
-        if own:
+    if release.name == custom.NAME:
+        with _named(weights):
             return custom.build(release, state, weights)  # type: ignore[no-any-return]
+    kind = family(release.family)
+    with _named(config or release.name):
+        architecture = kind.check_config(
+            release.config, None if config is None else read_config_json(config)
+        )
+    with _named(f"{weights}: as {release.name}", ", "):
         return kind.from_state_dict(architecture, state)
-
-
-def verify(manifest: Manifest) -> None:
-    """Check every byte of the weights, and all that `load` checks.
-
-    Raises:
-        ModelError: something is wrong with them.
-    """
-    load(manifest, "cpu")
-    if files.sha256(manifest.weights[0]) != manifest.digest:
-        raise ModelError(f"{manifest.weights[0]}: damaged, its checksum does not match")
 
 
 def fingerprint(release: Release, state: Mapping[str, "Tensor"]) -> bytes:
     """Identify a checkpoint by its release and by the tensors that define what tokens mean."""
-    names = [key for key in family(release.family).codebook_tensors if key in state]
-    tensors = {key: state[key].float().cpu().numpy() for key in names}
-    digest = embedded.digest(tensors, {"release": release.name})
-    return release.prefix + digest[len(release.prefix) :]
-
-
-def checked_name(name: str) -> str:
-    """Return a name that can name a file.
-
-    Raises:
-        ModelError: it cannot.
-    """
-    if not _NAME.fullmatch(name):
-        raise ModelError(
-            f"{name!r} cannot name a model: lower-case letters, digits, dots and dashes can"
-        )
-    return name
-
-
-def guess(path: Path) -> Release | None:
-    """Find the release that a path is named after, if any.
-
-    Raises:
-        ModelError: it is named after a release with continuous latents.
-    """
-    for part in path.parts[-4:]:
-        refuse_continuous(part.rpartition("--")[2])
-    for part in reversed(path.parts[-4:]):
-        plain = _plain(part.rpartition("--")[2])  # the hub's cache: models--OWNER--NAME
-        for release in (*RELEASES.values(), *GENERATORS.values()):
-            repository = release.repository.rpartition("/")[2]
-            if plain in (_plain(release.name), _plain(repository)):
-                return release
-    return None
-
-
-def _plain(name: str) -> str:
-    name = name.lower().replace("_", "-")
-    for suffix in (".bin", ".pth", ".pt", ".safetensors", "-imagenet"):
-        name = name.removesuffix(suffix)
-    return name.removeprefix("tokenizer-")
+    codebook = family(release.family).codebook(state)
+    tensors = {key: tensor.float().cpu().numpy() for key, tensor in codebook.items()}
+    whole = digest(tensors, {"release": release.name})
+    return release.prefix + whole[len(release.prefix) :]
 
 
 def release_of(manifest: Manifest) -> Release:
-    """Find the release of a manifest, or make out the model of one's own.
+    """Find the release of a manifest, or describe the custom model by its config.json.
 
     Raises:
         ModelError: this version does not know it.
     """
-    config = manifest.config["config"]
-    release = custom.known(manifest.release or "", Path(config) if config else None)
+    with _named(manifest.path):
+        return _known(manifest.config)
+
+
+def _known(fields: Mapping[str, Any]) -> Release:
+    name, config = fields["release"], fields["config"]
+    release = custom.known(name, Path(config) if config else None)
     if release is None:
-        raise ModelError(f"{manifest.path}: {manifest.release} is newer than this titokzip")
+        raise ModelError(f"{name!r:.40} is newer than this titokzip")
     return release
 
 
+def _installed(manifest: Manifest) -> tuple[Release, Path, Path | None]:
+    """Find the release, the weights and the config.json of a manifest."""
+    assert manifest.release, "only released models have manifests of this kind"
+    name, weights, config = manifest.name, manifest.weights[0], manifest.config["config"]
+    if not _is_file(weights):
+        raise ModelError(f"{name}: its weights are gone from {weights}; pull or add it again")
+    if weights.stat().st_size != manifest.config["bytes"]:
+        raise ModelError(f"{weights}: damaged, or not the weights that were added as {name}")
+    return release_of(manifest), weights, Path(config) if config else None
+
+
+def _checked_state(release: Release, weights: Path, config: Path | None) -> "dict[str, Tensor]":
+    """Read weights, build the tokenizer, and look at every number of what it uses."""
+    from titokzip.tokenizers.checkpoint import check_finite
+    from titokzip.tokenizers.weights_file import read_state_dict
+
+    state = read_state_dict(weights)
+    build(release, state, weights, config)
+    with _named(weights):
+        check_finite(state)
+    return state
+
+
+def _refuse_other_codebook(manifest: Manifest, state: "Mapping[str, Tensor]") -> None:
+    if fingerprint(release_of(manifest), state) != manifest.fingerprint:
+        weights = manifest.weights[0]
+        raise ModelError(f"{weights}: not the weights that were added as {manifest.name}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file system has, or a folder we may not enter
+        return False
+
+
 @contextmanager
-def _named(path: Path | None, otherwise: str, more: str = "") -> Iterator[None]:
-    """Name a file in the errors about it."""
+def _named(where: Path | str, separator: str = ": ") -> Iterator[None]:
+    """Say what an error is about."""
     try:
         yield
     except ModelError as error:
-        where = f"{path}: {more}" if path else otherwise
-        raise ModelError(f"{where}{error}") from error
+        raise ModelError(f"{where}{separator}{error}") from error

@@ -12,6 +12,7 @@ from titokzip.zoo.generators import GENERATORS
 from titokzip.zoo.manifest import Manifest
 
 DEFAULT = "xs"
+ALIASES = {"xs-vivid": "xs-perceptual"}  # old names, understood until 0.2
 _SUFFIXES = (".safetensors", released.SUFFIX)
 
 
@@ -35,10 +36,11 @@ def manifests() -> Iterator[Manifest]:
 
 
 def files() -> Iterator[Path]:
-    """List the files of models here, whatever is in them; of several parts, the first."""
+    """List the files of models here, whatever their contents."""
     for folder in folders():
-        found = {embedded.parts(path)[0] for path in folder.glob("*.safetensors")}
-        yield from sorted(found.union(folder.glob(f"*{released.SUFFIX}")))
+        weights = filter(_is_file, folder.glob("*.safetensors"))  # a pipe would be waited for
+        found = set(weights)
+        yield from sorted(found.union(filter(_is_file, folder.glob(f"*{released.SUFFIX}"))))
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -61,6 +63,7 @@ def find(name: str) -> Manifest:
     if name.endswith(_SUFFIXES):
         return read_manifest(Path(name))
     known = list(manifests())
+    name = ALIASES.get(name, name)
     for candidate in known:
         if candidate.name == name:
             return candidate
@@ -77,7 +80,7 @@ def find(name: str) -> Manifest:
 def find_fingerprint(prefix: bytes) -> Manifest:
     """Find the model that a file was compressed with, by the first bytes of its fingerprint.
 
-    Of several painters of the same tokens, the default model is taken, or the first.
+    Of several models with that fingerprint, the default model is taken, or else the first.
 
     Raises:
         ModelError: it is not here; if it can be fetched, the command is named.
@@ -109,3 +112,24 @@ def name_of(prefix: bytes) -> str | None:
         return find_fingerprint(prefix).name
     release = of_fingerprint(prefix)
     return release.name if release else None
+
+
+def vocabulary_of(prefix: bytes) -> int:
+    """Give K, the values of a token, of the model that a file of tiles was made with.
+
+    Raises:
+        ModelError: it is no known release, and no custom model here.
+    """
+    release = of_fingerprint(prefix)
+    if release is None:
+        manifest = find_fingerprint(prefix)
+        if manifest.release is None:
+            raise ModelError(f"compressed with model {prefix.hex()}, which is no known release")
+        release = released.release_of(manifest)
+    return release.vocabulary
+
+
+def _is_file(path: Path) -> bool:
+    with suppress(OSError):
+        return path.is_file()
+    return False

@@ -1,12 +1,14 @@
 """The convolutional autoencoder of Stable Diffusion (Rombach et al. 2022, arXiv:2112.10752).
 
-Pixels become a grid of cells, each of 2 ** (levels - 1) pixels square, 8 in the released ones, and
-of C channels; and back. Cells are what a sampler of pictures then works on.
+It encodes pixels to a grid of latents of C channels, each of a square of 2 ** (levels - 1) pixels,
+8 in the released ones, and decodes them. FlexTok's transformers work on these latents.
 
-The convolutions of the decoder reach 18 cells. Beyond that a pixel still depends on all that is
-painted at once: every group norm averages over the whole grid, and in the middle every cell attends
-to every other. So grids of any size go through, but two parts of a picture painted apart agree only
-about.
+The decoder's convolutions reach 18 latents. Beyond that a pixel still depends on all that is
+decoded at once: every group norm averages over the whole grid, and in the middle every latent
+attends to every other. So grids of any size go through, but two parts of an image decoded apart
+agree only approximately.
+
+B images, C channels of a latent.
 """
 
 from typing import Any, Final
@@ -16,12 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from titokzip.tokenizers.flextok.config import AutoencoderConfig
+from titokzip.tokenizers.layers import GroupNorm, conv3x3
 
 _LAYOUT: Final = torch.channels_last  # an eighth faster on a CPU
 
 
 class AutoencoderKL(nn.Module):
-    """Pixels to the cells most likely behind them, and back."""
+    """Pixels to their most likely latents, and back."""
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
@@ -31,7 +34,7 @@ class AutoencoderKL(nn.Module):
         self.decoder = Decoder(config)
 
     def compile(self, *how: Any, **more: Any) -> None:
-        """Compile the modules that `encode` and `decode` call: this one never is."""
+        """Compile the modules that `encode` and `decode` call: this one is never called."""
         for part in self.children():
             part.compile(*how, **more)
 
@@ -46,18 +49,18 @@ class AutoencoderKL(nn.Module):
         self.decoder.to(dtype)
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """Give the cells [B, C, h, w] of pixels [B, 3, scale * h, scale * w] in -1..1.
+        """Encode pixels [B, 3, scale * h, scale * w] in -1..1 as latents [B, C, h, w].
 
-        They are the mode of what the encoder predicts, a normal distribution per number; its
-        variance is left unread, so that the same pixels give the same cells.
+        They are the mode of what the encoder predicts, a normal distribution per number. Its
+        variance is ignored, so that the same pixels give the same latents.
         """
         mean, _ = self.quant(self.encoder(pixels.contiguous(memory_format=_LAYOUT))).chunk(2, dim=1)
-        cells: Tensor = mean
-        return cells
+        latents: Tensor = mean
+        return latents
 
-    def decode(self, cells: Tensor) -> Tensor:
-        """Paint cells [B, C, h, w] as pixels [B, 3, scale * h, scale * w], about -1..1."""
-        pixels: Tensor = self.decoder(self.unquant(cells.contiguous(memory_format=_LAYOUT)))
+    def decode(self, latents: Tensor) -> Tensor:
+        """Decode latents [B, C, h, w] to pixels [B, 3, scale * h, scale * w], about -1..1."""
+        pixels: Tensor = self.decoder(self.unquant(latents.contiguous(memory_format=_LAYOUT)))
         return pixels
 
 
@@ -67,10 +70,10 @@ class Encoder(nn.Module):
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         widths, last = config.widths, config.widths[-1]
-        self.conv_in = _conv3(3, widths[0])
+        self.conv_in = conv3x3(3, widths[0])
         self.down = nn.Sequential(
             *(
-                Down(inner, outer, config, shrinks=level < len(widths) - 1)
+                Down(inner, outer, config, downsamples=level < len(widths) - 1)
                 for level, (inner, outer) in enumerate(
                     zip((widths[0], *widths), widths, strict=False)
                 )
@@ -78,7 +81,7 @@ class Encoder(nn.Module):
         )
         self.mid = Mid(last, config.groups)
         self.norm_out = _norm(config.groups, last)
-        self.conv_out = _conv3(last, 2 * config.channels)
+        self.conv_out = conv3x3(last, 2 * config.channels)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Run the levels from fine to coarse."""
@@ -88,60 +91,64 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Cells [B, C, h, w] to pixels [B, 3, scale * h, scale * w]."""
+    """Latents [B, C, h, w] to pixels [B, 3, scale * h, scale * w]."""
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         widths = config.widths[::-1]
-        self.conv_in = _conv3(config.channels, widths[0])
+        self.conv_in = conv3x3(config.channels, widths[0])
         self.mid = Mid(widths[0], config.groups)
         self.up = nn.Sequential(
             *(
-                Up(inner, outer, config, grows=level < len(widths) - 1)
+                Up(inner, outer, config, upsamples=level < len(widths) - 1)
                 for level, (inner, outer) in enumerate(
                     zip((widths[0], *widths), widths, strict=False)
                 )
             )
         )
         self.norm_out = _norm(config.groups, widths[-1])
-        self.conv_out = _conv3(widths[-1], 3)
+        self.conv_out = conv3x3(widths[-1], 3)
 
-    def forward(self, cells: Tensor) -> Tensor:
+    def forward(self, latents: Tensor) -> Tensor:
         """Run the levels from coarse to fine."""
-        x = self.up(self.mid(self.conv_in(cells)))
+        x = self.up(self.mid(self.conv_in(latents)))
         pixels: Tensor = self.conv_out(F.silu(self.norm_out(x)))
         return pixels
 
 
 class Down(nn.Module):
-    """Residual blocks at one resolution, then a halving of it unless it is the last."""
+    """Residual blocks at one resolution, then a downsampling unless it is the last level."""
 
-    def __init__(self, inner: int, outer: int, config: AutoencoderConfig, *, shrinks: bool) -> None:
+    def __init__(
+        self, inner: int, outer: int, config: AutoencoderConfig, *, downsamples: bool
+    ) -> None:
         super().__init__()
         self.resnets = _resnets(inner, outer, config.depth, config.groups)
-        self.shrink = nn.Conv2d(outer, outer, 3, stride=2) if shrinks else None
+        self.downsample = nn.Conv2d(outer, outer, 3, stride=2) if downsamples else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, inner, h, w] to [B, outer, h / 2, w / 2], or to [B, outer, h, w]."""
         out: Tensor = self.resnets(x)
-        if self.shrink is not None:
-            out = self.shrink(F.pad(out, (0, 1, 0, 1)))  # right and below only
+        if self.downsample is not None:
+            out = self.downsample(F.pad(out, (0, 1, 0, 1)))  # right and below only
         return out
 
 
 class Up(nn.Module):
-    """Residual blocks at one resolution, then a doubling of it unless it is the last."""
+    """Residual blocks at one resolution, then an upsampling unless it is the last level."""
 
-    def __init__(self, inner: int, outer: int, config: AutoencoderConfig, *, grows: bool) -> None:
+    def __init__(
+        self, inner: int, outer: int, config: AutoencoderConfig, *, upsamples: bool
+    ) -> None:
         super().__init__()
         self.resnets = _resnets(inner, outer, config.depth + 1, config.groups)
-        self.grow = _conv3(outer, outer) if grows else None
+        self.upsample = conv3x3(outer, outer) if upsamples else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, inner, h, w] to [B, outer, 2h, 2w], or to [B, outer, h, w]."""
         out: Tensor = self.resnets(x)
-        if self.grow is not None:
-            out = self.grow(F.interpolate(out, scale_factor=2.0, mode="nearest"))
+        if self.upsample is not None:
+            out = self.upsample(F.interpolate(out, scale_factor=2.0, mode="nearest"))
         return out
 
 
@@ -161,7 +168,7 @@ class Mid(nn.Module):
 
 
 class Attention(nn.Module):
-    """One head over all cells, beside a shortcut."""
+    """One head of attention over all positions, beside a shortcut."""
 
     def __init__(self, width: int, groups: int) -> None:
         super().__init__()
@@ -173,8 +180,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, width, h, w] to the same shape."""
-        cells = self.norm(x).flatten(2).transpose(1, 2).unsqueeze(1)  # [B, 1, h * w, width]
-        mixed = F.scaled_dot_product_attention(self.q(cells), self.k(cells), self.v(cells))
+        rows = self.norm(x).flatten(2).transpose(1, 2).unsqueeze(1)  # [B, 1, h * w, width]
+        mixed = F.scaled_dot_product_attention(self.q(rows), self.k(rows), self.v(rows))
         out: Tensor = x + self.out(mixed).squeeze(1).transpose(1, 2).reshape(x.shape)
         return out
 
@@ -185,9 +192,9 @@ class ResBlock(nn.Module):
     def __init__(self, inner: int, outer: int, groups: int) -> None:
         super().__init__()
         self.norm1 = _norm(groups, inner)
-        self.conv1 = _conv3(inner, outer)
+        self.conv1 = conv3x3(inner, outer)
         self.norm2 = _norm(groups, outer)
-        self.conv2 = _conv3(outer, outer)
+        self.conv2 = conv3x3(outer, outer)
         self.shortcut = nn.Conv2d(inner, outer, 1) if inner != outer else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -201,9 +208,5 @@ def _resnets(inner: int, outer: int, depth: int, groups: int) -> nn.Sequential:
     return nn.Sequential(*(ResBlock(outer if i else inner, outer, groups) for i in range(depth)))
 
 
-def _conv3(inner: int, outer: int) -> nn.Conv2d:
-    return nn.Conv2d(inner, outer, 3, padding=1)
-
-
-def _norm(groups: int, width: int) -> nn.GroupNorm:
-    return nn.GroupNorm(groups, width, eps=1e-6)
+def _norm(groups: int, width: int) -> GroupNorm:
+    return GroupNorm(groups, width, eps=1e-6)

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from titokzip.tokenizers.checkpoint import fill
-from titokzip.tokenizers.flextok.config import FlexTokConfig
+from titokzip.tokenizers.flextok.config import FlexTokConfig, check_config
 from titokzip.tokenizers.flextok.network import FlexTok
+
+__all__ = ["check_config", "codebook", "from_state_dict", "released_name"]
 
 # Part of a name in our state dict: that part in the released ones. Applied in this order.
 AUTOENCODER_NAMES: Final = {
@@ -16,8 +18,8 @@ AUTOENCODER_NAMES: Final = {
     ".down.": ".down_blocks.",
     ".up.": ".up_blocks.",
     ".mid.": ".mid_block.",
-    ".shrink.": ".downsamplers.0.conv.",
-    ".grow.": ".upsamplers.0.conv.",
+    ".downsample.": ".downsamplers.0.conv.",
+    ".upsample.": ".upsamplers.0.conv.",
     ".shortcut.": ".conv_shortcut.",
     ".norm_out.": ".conv_norm_out.",
     ".quant.": ".quant_conv.",
@@ -45,20 +47,20 @@ TRANSFORMER_NAMES: Final = {
     "encoder.project.": "encoder.to_latents.proj.",
     "decoder.embed.": "decoder.from_latents.proj.",
     "decoder.positions": "decoder.registers_posemb_module.posembs",
-    "decoder.missing": "decoder.nested_dropout.dropout_mask_token",
-    "decoder.null": "decoder.latent_dropout.nullcond",
+    "decoder.mask_token": "decoder.nested_dropout.dropout_mask_token",
+    "decoder.null_condition": "decoder.latent_dropout.nullcond",
     "decoder.patches.": "decoder.noise_patch_emb.patch_proj.",
     "decoder.patch_positions": "decoder.patches_posemb_module.posembs",
-    "decoder.time.": "decoder.time_embedder.mlp.",
+    "decoder.timestep.": "decoder.time_embedder.mlp.",
     "decoder.head.project.": "decoder.to_patches.proj.",
     "decoder.head.": "decoder.to_patches.",
     "encoder.": "encoder.module_dict.enc_",
     "decoder.": "decoder.module_dict.dec_",
 }
-# A scale of the autoencoder's loss, and what compared the decoder's features with another
-# network's. The decoder's modules for that are all named so; none of them is run to paint.
+# A scale of the autoencoder's loss, and the modules that compare the decoder's features with
+# another network's (REPA). Decoding runs none of them.
 TRAINING_ONLY: Final = ("vae.logvar", "decoder.module_dict.dec_repa_")
-# FSQ has no parameters, so the maps into and out of it stand for the codebook.
+# FSQ has no parameters, so the projections to and from its codes stand for a codebook.
 CODEBOOK_TENSORS: Final = (
     "encoder.module_dict.enc_to_latents.proj.weight",
     "encoder.module_dict.enc_to_latents.proj.bias",
@@ -68,11 +70,16 @@ CODEBOOK_TENSORS: Final = (
 
 
 def released_name(name: str) -> str:
-    """Give the name that a tensor of our state dict has in released weights."""
+    """Return the name that a tensor of our state dict has in released weights."""
     names = AUTOENCODER_NAMES if name.startswith("autoencoder.") else TRANSFORMER_NAMES
     for ours, theirs in names.items():
         name = name.replace(ours, theirs)
     return name
+
+
+def codebook(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Pick the tensors that define what tokens mean."""
+    return {name: state[name] for name in CODEBOOK_TENSORS}
 
 
 def from_state_dict(
@@ -81,7 +88,7 @@ def from_state_dict(
     """Build a frozen FlexTok around released weights, without copying those of that type.
 
     Raises:
-        ModelError: a tensor is missing, unexpected or of another shape.
+        ModelError: a tensor is missing, unexpected, of another shape or no floating point.
     """
     with torch.device("meta"):
         model = FlexTok(config)

@@ -1,14 +1,15 @@
-"""FlexTok: a picture as an ordered row of tokens (Bachmann et al. 2025, arXiv:2502.13967).
+"""FlexTok: an image as an ordered row of tokens (Bachmann et al. 2025, arXiv:2502.13967).
 
-An autoencoder turns pixels into cells. A transformer reads them together with L registers and keeps
-only the registers; each becomes a token by rounding a few numbers. Any prefix of the tokens is a
-picture: a second transformer reads it and moves noise, step by step, to cells that could have been
-the picture's (a rectified flow), and the autoencoder paints them. What the tokens leave open is
-invented, by noise that is drawn from the tokens themselves.
+An autoencoder encodes pixels to latents. A transformer reads them together with L registers and
+keeps only the registers; rounding a few numbers of each gives a token. Any prefix of the tokens
+decodes: a second transformer, conditioned on it, moves noise step by step to latents that could
+have been the image's (a rectified flow), and the autoencoder decodes those. What the tokens leave
+open is invented, from noise that is drawn from the tokens themselves.
 
-    pixels [B, 3, S, S] ─ encode ─▶ tokens [B, L] ─ decode ─▶ features ─ paint ─▶ pixels
+    pixels [B, 3, S, S] ─ encode ─▶ tokens [B, L] ─ decode_features ─▶ latents [B, C, h, h]
+    latents [B, C, h, w] ─ decode_pixels ─▶ pixels [B, 3, H, W]
 
-B pictures, S the side of a tile, L tokens, k of them kept, C channels of a cell.
+B images, S side of a tile, L tokens, k of them kept, C channels of a latent.
 """
 
 from typing import Self
@@ -21,24 +22,24 @@ from titokzip.tokenizers.flextok.autoencoder import AutoencoderKL
 from titokzip.tokenizers.flextok.config import AutoencoderConfig, FlexTokConfig
 from titokzip.tokenizers.flextok.fsq import FSQ
 from titokzip.tokenizers.flextok.scripted import ScriptedAutoencoder
-from titokzip.tokenizers.flextok.transformer import Decoder, Encoder, Moment
+from titokzip.tokenizers.flextok.transformer import Decoder, Encoder, Modulation
+from titokzip.tokenizers.protocol import check_pixels, check_tokens
 
 
 class FlexTok(nn.Module):
     """A `Tokenizer`: tiles of S pixels square to L tokens, and back from any prefix of them.
 
-    Painting is slow, and the attributes set how slow. Each of `steps` runs the decoder over the
+    Decoding is slow, and the attributes set how slow. Each of `steps` runs the decoder over the
     patches and the k tokens kept, P + k + 1 positions; and with guidance, which is any but 1, over
-    P + 1 more. `guidance` is how strongly the tokens are followed, and `projected` how that is
+    P + 1 more. `guidance` is how strongly the tokens are followed, and `projected` whether that is
     kept from oversaturating. The defaults are those that the authors advise.
 
-    `halo` is how many cells around a tile are painted with it. The autoencoder's convolutions reach
-    18; with random weights, what is past 6 changes a tile's border no more than its middle, by 3 %
-    of the contrast, through norms and attention over all that is painted at once.
+    `halo` is how many latents around a tile are decoded with it. The autoencoder's convolutions
+    reach 18. With random weights, latents past 6 change a tile's border no more than its middle, by
+    3 % of the contrast, through norms and attention over all that is decoded at once.
     """
 
     prefix_decodable = True
-    overlap = 0  # tiles are coded edge to edge
     halo = 8
 
     steps: int = 20
@@ -56,7 +57,7 @@ class FlexTok(nn.Module):
         self.vocabulary = self.quantizer.vocabulary
         shape = (
             config.autoencoder.channels,
-            config.cells // config.patch,
+            config.side // config.patch,
             config.patch,
             config.length,
             len(config.levels),
@@ -70,63 +71,60 @@ class FlexTok(nn.Module):
         self.decoder = Decoder(config.decoder, *shape)
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """Tokenize pixels [B, 3, S, S] in 0..1 as int32 [B, L] in 0..vocabulary-1.
+        """Tokenize pixels [B, 3, S, S] in 0..1 as int32 [B, L] in 0..K-1.
 
-        The official code draws the autoencoder's cells at random around their most likely values;
-        here they are those values.
+        The official code draws the autoencoder's latents at random around their most likely
+        values; here they are those values.
 
         Raises:
             ValueError: the tiles have another shape.
         """
-        if pixels.shape[1:] != (3, self.size, self.size):
-            wanted = f"[B, 3, {self.size}, {self.size}]"
-            raise ValueError(f"pixels must be {wanted}, not {list(pixels.shape)}")
-        cells = self.autoencoder.encode((2 * pixels - 1).to(self.encoder.registers.dtype))
-        return self.quantizer(self.encoder(cells * self.config.scaling))
+        check_pixels(pixels, self.size)
+        latents = self.autoencoder.encode((2 * pixels - 1).to(self.encoder.registers.dtype))
+        return self.quantizer(self.encoder(latents * self.config.scaling))
 
     def decode_features(self, tokens: Tensor) -> Tensor:
-        """Sample cells float32 [B, C, S / 8, S / 8] that tokens [B, k], 1 <= k <= L, stand for.
+        """Sample latents float32 [B, C, S / 8, S / 8] that tokens [B, k], 1 <= k <= L, stand for.
 
         Raises:
-            ValueError: the tokens have another shape or are out of range, or `steps` is below 1.
+            ValueError: the tokens have another shape, tokens on the CPU are not all in 0..K-1, or
+                `steps` is below 1.
         """
-        if tokens.ndim != 2 or not 1 <= tokens.shape[1] <= self.length:
-            raise ValueError(f"tokens must be [B, 1..{self.length}], not {list(tokens.shape)}")
-        if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < self.vocabulary:
-            raise ValueError(f"tokens must be in 0..{self.vocabulary - 1}")
-        side = self.config.cells
+        check_tokens(tokens, self)
+        side = self.config.side
         start = flow.noise(tokens, (self.config.autoencoder.channels, side, side))
-        return self.sample(tokens, start.to(tokens.device))
+        return self.sample(tokens, start)
 
     def sample(self, tokens: Tensor, start: Tensor) -> Tensor:
-        """Sample cells [B, C, h, w] from noise of that shape, as `decode` does from its own."""
-        known = self.decoder.known(self.quantizer.lookup(tokens))
-        unknown = self.decoder.unknown(len(tokens))
-        project = flow.ProjectedGuidance() if self.projected else flow.classifier_free
+        """Sample latents [B, C, h, w] from noise `start` of that shape."""
+        device = self.decoder.mask_token.device
+        conditional = self.decoder.conditional(self.quantizer.look_up(tokens.to(device)))
+        unconditional = self.decoder.unconditional(len(tokens))
+        guide = flow.ProjectedGuidance() if self.projected else flow.classifier_free
 
-        def velocity(cells: Tensor, moment: Moment) -> Tensor:
-            told: Tensor = self.decoder(cells, known, moment)
+        def velocity(latents: Tensor, modulation: Modulation) -> Tensor:
+            followed: Tensor = self.decoder(latents, conditional, modulation)
             if self.guidance == 1:
-                return told
-            return project(told, self.decoder(cells, unknown, moment), self.guidance)
+                return followed
+            free: Tensor = self.decoder(latents, unconditional, modulation)
+            return guide(followed, free, self.guidance)
 
-        times = flow.times(self.steps).to(start.device)
-        return flow.integrate(
-            velocity, start, self.decoder.moments(times, self.config.max_timestep)
-        )
+        times = flow.times(self.steps).to(device)
+        modulations = self.decoder.modulations(times, self.config.max_timestep)
+        return flow.integrate(velocity, start.to(device), modulations)
 
     def decode_pixels(self, features: Tensor) -> Tensor:
-        """Paint features [B, C, h, w], of one tile or of many side by side, as [B, 3, H, W].
+        """Decode latents [B, C, h, w], of one tile or of many side by side, to [B, 3, H, W].
 
         The pixels are about 0..1 and not clamped.
         """
-        cells = (features / self.config.scaling).to(self.autoencoder.dtype)
-        return self.autoencoder.decode(cells).float() / 2 + 0.5
+        latents = (features / self.config.scaling).to(self.autoencoder.dtype)
+        return self.autoencoder.decode(latents).float() / 2 + 0.5
 
     def set_decoder_dtype(self, dtype: torch.dtype) -> Self:
-        """Convert all that comes after the tokens, in place; tokens are the same as ever.
+        """Convert all that comes after the tokens, in place; tokens stay the same.
 
-        Cells and pixels come in float32 whatever it is.
+        Latents and pixels are float32 in either case.
         """
         self.decoder.to(dtype)
         self.autoencoder.set_decoder_dtype(dtype)

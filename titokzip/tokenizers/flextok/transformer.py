@@ -1,23 +1,23 @@
-"""FlexTok's two transformers: cells to registers, and registers to the way that noise must move.
+"""FlexTok's two transformers: latents to register codes, and registers to a velocity of latents.
 
-Both run over patches of cells and registers side by side. Their norms have no weights and their
+Both run over patches of latents and registers side by side. Their norms have no weights and their
 blocks no biases; queries and keys are normalized too.
 
-B pictures, C channels of a cell, P patches, L registers, n numbers a code, T positions, D width.
+B images, C channels of a latent, P patches, L registers, n numbers of a code, T positions, D width.
 """
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from titokzip.tokenizers.config import ViTConfig
+from titokzip.tokenizers.layers import ALL
 
-_FREQUENCIES = 128  # that a time is told in, from 1000 down
-_SLOWEST = 256  # how many times slower the last of them is than the first
-_ALL = slice(None)
+_FREQUENCIES: Final = 128  # that a timestep is embedded in
+_SLOWEST: Final = 256  # how many times slower the last of them is than the first
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
@@ -49,9 +49,9 @@ class Layer(nn.Module):
         self.contract = nn.Linear(hidden, width, bias=False)
 
     def attend(self, x: Tensor, mask: Tensor | None, rows: slice) -> Tensor:
-        """Let the R positions `rows` read x [B, T, D].
+        """Let the R positions `rows` attend to x [B, T, D].
 
-        A mask [R, T] of truths says which; one of numbers [1, T] is added to what they score.
+        A mask [R, T] of booleans says to which; one of numbers [1, T] is added to the scores.
         """
         q, k, v = (
             y.unflatten(2, (self.heads, -1)).transpose(1, 2)
@@ -79,7 +79,7 @@ class Block(Layer):
 
 
 class TimedBlock(Layer):
-    """A block whose shifts, scales and gates are told by the time (DiT's adaLN-zero)."""
+    """A block whose shifts, scales and gates depend on the timestep (DiT's adaLN-zero)."""
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__(config)
@@ -88,15 +88,15 @@ class TimedBlock(Layer):
     def forward(self, x: Tensor, mask: Tensor | None, rows: slice, modulation: Tensor) -> Tensor:
         """Compute positions `rows` from all of x [B, T, D], modulated by [6, T, D]."""
         gate_1, gate_2, shift_1, scale_1, shift_2, scale_2 = modulation
-        seen = _modulated(x, shift_1, scale_1)
-        x = x[:, rows] + gate_1[rows] * self.attend(seen, mask, rows)
-        seen = _modulated(x, shift_2[rows], scale_2[rows])
-        mixed: Tensor = x + gate_2[rows] * self.mix(seen)
+        normed = _modulated(x, shift_1, scale_1)
+        x = x[:, rows] + gate_1[rows] * self.attend(normed, mask, rows)
+        normed = _modulated(x, shift_2[rows], scale_2[rows])
+        mixed: Tensor = x + gate_2[rows] * self.mix(normed)
         return mixed
 
 
 class Encoder(nn.Module):
-    """Cells to latents, one a register."""
+    """Latents to register codes."""
 
     def __init__(
         self, config: ViTConfig, channels: int, grid: int, patch: int, length: int, numbers: int
@@ -109,40 +109,40 @@ class Encoder(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.project = nn.Linear(config.width, numbers)
 
-    def forward(self, cells: Tensor) -> Tensor:
-        """Encode cells [B, C, h, w] as latents [B, L, n].
+    def forward(self, latents: Tensor) -> Tensor:
+        """Encode latents [B, C, h, w] as register codes [B, L, n], not yet rounded.
 
-        A patch reads all patches and no register, a register all patches and those registers up to
-        itself: what it holds does not depend on the registers after it.
+        A patch attends to all patches and no register, a register to all patches and to the
+        registers up to itself: its code does not depend on the registers after it.
         """
-        patches = self.embed(patchify(cells, self.patch)) + _places(self.positions)
-        x = torch.cat([patches, self.registers.expand(len(cells), -1, -1)], dim=1)
+        patches = self.embed(patchify(latents, self.patch)) + _in_rows(self.positions)
+        x = torch.cat([patches, self.registers.expand(len(latents), -1, -1)], dim=1)
         p, t = patches.shape[1], x.shape[1]
         mask = torch.ones(t, t, dtype=torch.bool, device=x.device).tril()
         mask[:, :p] = True
         *blocks, last = self.blocks
         for block in blocks:
-            x = block(x, mask, _ALL)
-        latents: Tensor = self.project(_norm(last(x, mask[p:], slice(p, None))))
-        return latents
+            x = block(x, mask, ALL)
+        codes: Tensor = self.project(_norm(last(x, mask[p:], slice(p, None))))
+        return codes
 
 
 class Registers(NamedTuple):
-    """What a picture is to be painted from: registers, equal ones among them said once."""
+    """The condition of the decoder: registers, of which the last may stand for many equal ones."""
 
     values: Tensor  # [B, m, D]
     repeats: int  # registers that the last of them stands for
 
 
-class Moment(NamedTuple):
-    """What the network does differently at one time."""
+class Modulation(NamedTuple):
+    """What the decoder's blocks and head are modulated by at one timestep."""
 
     blocks: Tensor  # [depth, 2, 6, D] of patches, then of registers
     head: Tensor  # [2, D]
 
 
 class Decoder(nn.Module):
-    """Cells on their way from noise to a picture, and its registers, to the cells' velocity."""
+    """Latents on their way from noise to an image, and a condition, to the latents' velocity."""
 
     def __init__(
         self, config: ViTConfig, channels: int, grid: int, patch: int, length: int, numbers: int
@@ -152,57 +152,58 @@ class Decoder(nn.Module):
         self.patch = patch
         self.embed = nn.Linear(numbers, width)
         self.positions = nn.Parameter(torch.zeros(1, 1, width, length))
-        self.missing = nn.Parameter(torch.zeros(width))  # a register left out of a prefix
-        self.null = nn.Parameter(torch.zeros(width))  # any register of no picture in particular
+        self.mask_token = nn.Parameter(torch.zeros(width))  # a register left out of a prefix
+        self.null_condition = nn.Parameter(torch.zeros(width))  # any register, unconditionally
         self.patches = nn.Linear(channels * patch**2, width)
         self.patch_positions = nn.Parameter(torch.zeros(1, width, grid, grid))
-        self.time = nn.Sequential(
+        self.timestep = nn.Sequential(
             nn.Linear(2 * _FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width)
         )
         self.blocks = nn.ModuleList(TimedBlock(config) for _ in range(config.depth))
         self.head = Head(width, channels * patch**2)
 
-    def known(self, codes: Tensor) -> Registers:
+    def conditional(self, codes: Tensor) -> Registers:
         """Embed codes [B, k, n]; registers left out have no position and are all the same."""
         b, k, _ = codes.shape
         rest = self.positions.shape[-1] - k
-        values = self.embed(codes.to(self.missing.dtype)) + self.positions[0, :, :, :k].mT
+        values = self.embed(codes.to(self.mask_token.dtype)) + self.positions[0, :, :, :k].mT
         if not rest:
             return Registers(values, 1)
-        return Registers(torch.cat([values, self.missing.expand(b, 1, -1)], dim=1), rest)
+        return Registers(torch.cat([values, self.mask_token.expand(b, 1, -1)], dim=1), rest)
 
-    def unknown(self, count: int) -> Registers:
-        """Tell nothing about `count` pictures."""
-        return Registers(self.null.expand(count, 1, -1), self.positions.shape[-1])
+    def unconditional(self, count: int) -> Registers:
+        """Return the null condition of `count` images."""
+        return Registers(self.null_condition.expand(count, 1, -1), self.positions.shape[-1])
 
-    def moments(self, times: Tensor, longest: float) -> list[Moment]:
-        """Prepare for times [S] in 0..longest, which all pictures share."""
+    def modulations(self, times: Tensor, max_timestep: float) -> list[Modulation]:
+        """Compute the modulation at each of the times [S] in 0..max_timestep, for all images."""
         frequencies = torch.arange(_FREQUENCIES, device=times.device) / -_FREQUENCIES
-        frequencies = (1000 / longest) * (math.log(_SLOWEST) * frequencies).exp()
+        frequencies = (1000 / max_timestep) * (math.log(_SLOWEST) * frequencies).exp()
         angles = times[:, None] * frequencies
-        told = torch.cat([angles.cos(), angles.sin()], dim=1).to(self.null.dtype)
-        time = F.silu(self.time(told))
-        told_blocks = [block.get_submodule("modulation")(time) for block in self.blocks]
-        blocks = torch.stack(told_blocks, dim=1).view(len(times), len(self.blocks), 2, 6, -1)
-        head = self.head.modulation(time).view(len(times), 2, -1)
-        return [Moment(*pair) for pair in zip(blocks, head, strict=True)]
+        waves = torch.cat([angles.cos(), angles.sin()], dim=1).to(self.null_condition.dtype)
+        timestep = F.silu(self.timestep(waves))
+        per_block = [block.get_submodule("modulation")(timestep) for block in self.blocks]
+        blocks = torch.stack(per_block, dim=1).view(len(times), len(self.blocks), 2, 6, -1)
+        head = self.head.modulation(timestep).view(len(times), 2, -1)
+        return [Modulation(*pair) for pair in zip(blocks, head, strict=True)]
 
-    def forward(self, cells: Tensor, registers: Registers, moment: Moment) -> Tensor:
-        """Give the velocity float32 [B, C, h, w] of cells [B, C, h, w] at a moment."""
+    def forward(self, latents: Tensor, registers: Registers, modulation: Modulation) -> Tensor:
+        """Predict the velocity float32 [B, C, h, w] of latents [B, C, h, w] at a timestep."""
         grid = self.patch_positions.shape[-1]
-        patches = self.patches(patchify(cells.to(self.null.dtype), self.patch))
-        x = torch.cat([patches + _places(self.patch_positions), registers.values], dim=1)
+        patches = self.patches(patchify(latents.to(self.null_condition.dtype), self.patch))
+        x = torch.cat([patches + _in_rows(self.patch_positions), registers.values], dim=1)
         p, t = patches.shape[1], x.shape[1]
-        mask, kinds = _counted(x, registers.repeats), torch.tensor([p, t - p], device=x.device)
-        for i, (block, values) in enumerate(zip(self.blocks, moment.blocks, strict=True)):
-            rows = slice(p) if i == len(self.blocks) - 1 else _ALL  # all that the head reads
-            told = values.repeat_interleave(kinds, 0, output_size=t).transpose(0, 1)
-            x = block(x, mask, rows, told)
-        return unpatchify(self.head(x, moment.head), grid, self.patch).float()
+        mask = _repeat_bias(x, registers.repeats)
+        for i, block in enumerate(self.blocks):
+            of_patches, of_registers = modulation.blocks[i]
+            rows = slice(p) if i == len(self.blocks) - 1 else ALL  # all that the head reads
+            per_position = torch.cat([_repeated(of_patches, p), _repeated(of_registers, t - p)], 1)
+            x = block(x, mask, rows, per_position)
+        return unpatchify(self.head(x, modulation.head), grid, self.patch).float()
 
 
 class Head(nn.Module):
-    """Positions to the numbers of their patches, told by the time like a block."""
+    """Positions to the numbers of their patches, modulated by the timestep like a block."""
 
     def __init__(self, width: int, outputs: int) -> None:
         super().__init__()
@@ -216,36 +217,42 @@ class Head(nn.Module):
         return numbers
 
 
-def patchify(cells: Tensor, patch: int) -> Tensor:
-    """Cut cells [B, C, h, w] into patches [B, P, patch * patch * C], row by row."""
-    b, c, h, w = cells.shape
-    tiles = cells.reshape(b, c, h // patch, patch, w // patch, patch)
+def patchify(latents: Tensor, patch: int) -> Tensor:
+    """Cut latents [B, C, h, w] into patches [B, P, patch * patch * C], row by row."""
+    b, c, h, w = latents.shape
+    tiles = latents.reshape(b, c, h // patch, patch, w // patch, patch)
     return tiles.permute(0, 2, 4, 3, 5, 1).reshape(b, -1, patch**2 * c)
 
 
 def unpatchify(patches: Tensor, grid: int, patch: int) -> Tensor:
-    """Lay patches out `grid` a row as cells [B, C, h, w]; the inverse of `patchify`."""
+    """Lay patches out `grid` per row as latents [B, C, h, w]; the inverse of `patchify`."""
     b, rows = len(patches), patches.shape[1] // grid
     tiles = patches.reshape(b, rows, grid, patch, patch, -1)
     return tiles.permute(0, 5, 1, 3, 2, 4).reshape(b, -1, rows * patch, grid * patch)
 
 
-def _places(table: Tensor) -> Tensor:
+def _in_rows(table: Tensor) -> Tensor:
     """Read a table [1, D, grid, grid] in the order of patches, [1, P, D]."""
     return table.flatten(2).mT
 
 
-def _counted(x: Tensor, repeats: int) -> Tensor | None:
-    """Make the last position of x [B, T, D] be read as if it were there `repeats` times.
+def _repeat_bias(x: Tensor, repeats: int) -> Tensor | None:
+    """Make the last position of x [B, T, D] weigh in attention as if it were there `repeats` times.
 
-    Equal positions that all others read alike stay equal through every block, so they need to be
-    computed once; each weighs as much in a softmax, so the logarithm of their number is added.
+    Equal positions that all others attend to alike stay equal through every block, so one of them
+    is computed. Each weighs as much in a softmax, so its score is raised by the logarithm of their
+    number.
     """
     if repeats == 1:
         return None
     bias = x.new_zeros(1, x.shape[1])
     bias[:, -1] = math.log(repeats)
     return bias
+
+
+def _repeated(modulation: Tensor, count: int) -> Tensor:
+    """Repeat a modulation [6, D] for every position, [6, count, D]."""
+    return modulation[:, None].expand(-1, count, -1)
 
 
 def _norm(x: Tensor) -> Tensor:

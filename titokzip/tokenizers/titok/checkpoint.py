@@ -12,8 +12,11 @@ import torch
 from torch import Tensor
 
 from titokzip.tokenizers.checkpoint import fill
-from titokzip.tokenizers.titok.config import TiTokConfig
+from titokzip.tokenizers.titok.config import TiTokConfig, check_config
 from titokzip.tokenizers.titok.network import TiTok
+from titokzip.tokenizers.titok.vqgan import VQGANDecoder
+
+__all__ = ["check_config", "codebook", "from_state_dict", "released_name"]
 
 # Part of a name in our state dict: that part in the released ones. Applied in this order.
 RELEASED_NAMES: Final = {
@@ -37,32 +40,38 @@ RELEASED_NAMES: Final = {
     "encoder.project.": "encoder.conv_out.",
     "quantizer.codebook": "quantize.embedding.weight",
     "decoder.embed.": "decoder.decoder_embed.",
-    "decoder.mask": "decoder.mask_token",
     "decoder.head.ffn.": "decoder.ffn.",
     "decoder.head.conv.": "decoder.ffn.0.",
     "decoder.head.codebook": "pixel_quantize.embedding.weight",
     "pixel_decoder.weight": "decoder.conv_out.weight",
     "pixel_decoder.bias": "decoder.conv_out.bias",
     ".shortcut.": ".nin_shortcut.",
+    ".upsample.conv.": ".upsample_conv.",
 }
 TRAINING_ONLY: Final = "quantize.embed_prob"  # how often each code was used; left in some weights
-CODEBOOK_TENSORS: Final = ("quantize.embedding.weight",)
 
 
 def released_name(name: str) -> str:
-    """Give the name that a tensor of our state dict has in released weights."""
+    """Return the name that a tensor of our state dict has in released weights."""
     for ours, theirs in RELEASED_NAMES.items():
         name = name.replace(ours, theirs)
     return name
+
+
+def codebook(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Pick the tensors that define what tokens mean."""
+    return {name: state[name] for name in ("quantize.embedding.weight",)}
 
 
 def from_state_dict(config: TiTokConfig, state: Mapping[str, Tensor]) -> TiTok:
     """Build a frozen TiTok around released weights, in float32 and without copying them.
 
     Raises:
-        ModelError: a tensor is missing, unexpected or of another shape.
+        ModelError: a tensor is missing, unexpected, of another shape or no floating point.
     """
     with torch.device("meta"):
         model = TiTok(config)
     fill(model, state, released_name, ignored=[TRAINING_ONLY])
+    if isinstance(model.pixel_decoder, VQGANDecoder):
+        model.pixel_decoder.fold()
     return model

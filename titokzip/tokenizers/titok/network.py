@@ -1,13 +1,14 @@
-"""TiTok: a picture as a short row of tokens (Yu et al. 2024, arXiv:2406.07550).
+"""TiTok: an image as a short row of tokens (Yu et al. 2024, arXiv:2406.07550).
 
-A ViT reads the patches of a square picture together with L latents, and keeps only the latents.
-Each is snapped to the nearest of K codes. A second ViT reads the codes with a blank in the place
-of every patch, and keeps only the patches, which a small convolutional end turns into pixels.
+A ViT encodes the patches of a square image together with L learned latent tokens, and keeps only
+those. Each is quantized to the nearest of K codes. A second ViT decodes the codes with a mask token
+in the place of every patch, and keeps only the patches. A small convolutional decoder turns those
+into pixels.
 
-    pixels [B, 3, S, S] ─ encode ─▶ tokens [B, L] ─ decode ─▶ features ─ paint ─▶ pixels
+    pixels [B, 3, S, S] ─ encode ─▶ tokens [B, L] ─ decode_features ─▶ features [B, C', h, h]
+    features [B, C', h, w] ─ decode_pixels ─▶ pixels [B, 3, H, W]
 
-B pictures, S the side of a tile, P = (S / patch)² patches, L tokens, K codes of C numbers,
-D width.
+B images, S side of a tile, P = (S / patch)² patches, L tokens, K codes of C numbers, D width.
 """
 
 from typing import Self
@@ -15,10 +16,81 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from titokzip.tokenizers.layers import ViT, table
+from titokzip.tokenizers.layers import ViT, embeddings
+from titokzip.tokenizers.protocol import check_pixels, check_tokens
 from titokzip.tokenizers.titok.config import TextConfig, TiTokConfig
 from titokzip.tokenizers.titok.quantizer import Quantizer
 from titokzip.tokenizers.titok.vqgan import CodebookHead, VQGANDecoder
+
+
+class Encoder(nn.Module):
+    """Pixels to latents."""
+
+    def __init__(self, config: TiTokConfig) -> None:
+        super().__init__()
+        width = config.encoder.width
+        self.is_legacy = config.is_legacy
+        self.embed = nn.Conv2d(3, width, config.patch, stride=config.patch)
+        self.latents = embeddings(config.length, width)
+        self.vit = ViT(config.encoder, config.grid**2, config.length)
+        self.project = nn.Conv2d(width, config.channels, 1)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Encode pixels [B, 3, S, S] in 0..1 as latents [B, L, C]."""
+        patches = self.embed(pixels).flatten(2).transpose(1, 2)  # [B, P, D]
+        latents = self.latents.expand(len(pixels), -1, -1)
+        x = self.vit.attend(patches, latents, rows=slice(1 + patches.shape[1], None))  # [B, L, D]
+        b, length, d = x.shape
+        # The first weights were trained with [L, D] read as if it were [D, L]: each of their
+        # latents mixes pieces of all positions.
+        x = x.reshape(b, d, length) if self.is_legacy else x.transpose(1, 2)
+        projected: Tensor = self.project(x.unsqueeze(-1)).squeeze(-1).transpose(1, 2)
+        return projected
+
+
+class Decoder(nn.Module):
+    """Codes to features."""
+
+    def __init__(self, config: TiTokConfig) -> None:
+        super().__init__()
+        width = config.decoder.width
+        self.grid = config.grid
+        self.embed = nn.Linear(config.channels, width)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.vit = ViT(config.decoder, config.grid**2, config.length)
+        self.text = TextGuide(config.text, width) if config.text is not None else None
+        self.head = (
+            PatchHead(width, config.patch)
+            if config.vqgan is None
+            else CodebookHead(width, config.vqgan)
+        )
+
+    def forward(self, codes: Tensor, text: Tensor | None = None) -> Tensor:
+        """Decode codes [B, k, C] and text [B, m, channels] to features [B, C', h, h]."""
+        b, p = len(codes), self.grid**2
+        masks = self.mask_token.expand(b, p, -1)
+        latents = self.embed(codes.to(masks.dtype))
+        guide = None if self.text is None else self.text(text).expand(b, -1, -1)
+        patches = self.vit.attend(masks, latents, guide, rows=slice(1, 1 + p))  # [B, P, D]
+        x = patches.transpose(1, 2).reshape(b, -1, self.grid, self.grid)
+        features: Tensor = self.head(x)
+        return features
+
+
+class TextGuide(nn.Module):
+    """Features of a text to positions that a ViT can attend to."""
+
+    def __init__(self, config: TextConfig, width: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(config.channels, width)
+        self.positions = embeddings(config.positions, width)
+
+    def forward(self, text: Tensor | None) -> Tensor:
+        """Map text [B, m, channels] to [B, m, D]; None is features of zero, [1, m, D]."""
+        if text is None:
+            text = self.positions.new_zeros(1, len(self.positions), self.project.in_features)
+        embedded: Tensor = self.project(text.to(self.positions.dtype)) + self.positions
+        return embedded
 
 
 class PatchHead(nn.Module):
@@ -37,86 +109,15 @@ class PatchHead(nn.Module):
         return x.permute(0, 3, 4, 1, 5, 2).reshape(b, 3, h * self.patch, w * self.patch)
 
 
-class Encoder(nn.Module):
-    """Pixels to latents."""
-
-    def __init__(self, config: TiTokConfig) -> None:
-        super().__init__()
-        width = config.encoder.width
-        self.is_legacy = config.is_legacy
-        self.embed = nn.Conv2d(3, width, config.patch, stride=config.patch)
-        self.latents = table(config.length, width)
-        self.vit = ViT(config.encoder, config.grid**2, config.length)
-        self.project = nn.Conv2d(width, config.channels, 1)
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Encode pixels [B, 3, S, S] in 0..1 as latents [B, L, C]."""
-        patches = self.embed(pixels).flatten(2).transpose(1, 2)  # [B, P, D]
-        latents = self.latents.expand(len(pixels), -1, -1)
-        x = self.vit.read(patches, latents, rows=slice(1 + patches.shape[1], None))  # [B, L, D]
-        b, length, d = x.shape
-        # The first weights were trained with [L, D] read as if it were [D, L]: each of their
-        # tokens mixes pieces of all latents.
-        x = x.reshape(b, d, length) if self.is_legacy else x.transpose(1, 2)
-        projected: Tensor = self.project(x.unsqueeze(-1)).squeeze(-1).transpose(1, 2)
-        return projected
-
-
-class TextGuide(nn.Module):
-    """Features of a text to positions that a ViT can read."""
-
-    def __init__(self, config: TextConfig, width: int) -> None:
-        super().__init__()
-        self.project = nn.Linear(config.channels, width)
-        self.positions = table(config.positions, width)
-
-    def forward(self, text: Tensor | None) -> Tensor:
-        """Map text [B, m, channels] to [B, m, D]; none is features of zero, [1, m, D]."""
-        if text is None:
-            text = self.positions.new_zeros(1, len(self.positions), self.project.in_features)
-        placed: Tensor = self.project(text.to(self.positions.dtype)) + self.positions
-        return placed
-
-
-class Decoder(nn.Module):
-    """Codes to features."""
-
-    def __init__(self, config: TiTokConfig) -> None:
-        super().__init__()
-        width = config.decoder.width
-        self.grid = config.grid
-        self.embed = nn.Linear(config.channels, width)
-        self.mask = nn.Parameter(torch.zeros(1, 1, width))
-        self.vit = ViT(config.decoder, config.grid**2, config.length)
-        self.text = TextGuide(config.text, width) if config.text is not None else None
-        self.head = (
-            PatchHead(width, config.patch)
-            if config.vqgan is None
-            else CodebookHead(width, config.vqgan)
-        )
-
-    def forward(self, codes: Tensor, text: Tensor | None = None) -> Tensor:
-        """Decode codes [B, k, C] as a picture before its convolutional end."""
-        b, p = len(codes), self.grid**2
-        blanks, latents = self.mask.expand(b, p, -1), self.embed(codes.to(self.mask.dtype))
-        guide = None if self.text is None else self.text(text).expand(b, -1, -1)
-        patches = self.vit.read(blanks, latents, guide, rows=slice(1, 1 + p))  # [B, P, D]
-        x = patches.transpose(1, 2).reshape(b, -1, self.grid, self.grid)
-        features: Tensor = self.head(x)
-        return features
-
-
 class TiTok(nn.Module):
     """A `Tokenizer`: tiles of S pixels square to L tokens out of K, and back.
 
-    `halo` is how many feature cells around a tile must be painted with it to leave no seam. A cell
-    of a direct model is a pixel, and 1 is exact. A cell of a VQGAN is a patch; its convolutions
-    reach 14, though with random weights those past 8 move a pixel by 0.2 % of the contrast on
-    average. Its group norms average over all that is painted together (see `vqgan`), so only a
-    picture painted in one piece is wholly free of seams.
+    `halo` is how many feature positions around a tile must be decoded with it to leave no seam. In
+    a direct model a position is a pixel, and 1 is exact. In a VQGAN it is a patch. Its convolutions
+    reach 14 of them; with random weights those past 8 move a pixel by 0.2 % of the contrast on
+    average. Its group norms average over all that is decoded together (see `vqgan`), so only an
+    image decoded in one piece is wholly free of seams.
     """
-
-    overlap = 0  # tiles are coded edge to edge
 
     def __init__(self, config: TiTokConfig) -> None:
         super().__init__()
@@ -139,43 +140,35 @@ class TiTok(nn.Module):
         Raises:
             ValueError: the tiles have another shape.
         """
-        if pixels.shape[1:] != (3, self.size, self.size):
-            wanted = f"[B, 3, {self.size}, {self.size}]"
-            raise ValueError(f"pixels must be {wanted}, not {list(pixels.shape)}")
+        check_pixels(pixels, self.size)
         tokens: Tensor = self.quantizer(self.encoder(pixels))
         return tokens
 
     def decode_features(self, tokens: Tensor, text: Tensor | None = None) -> Tensor:
-        """Give the features of tokens [B, L], or of a prefix [B, k] if `prefix_decodable`.
+        """Decode tokens [B, L], or a prefix [B, k] if `prefix_decodable`, to features.
 
-        They are the picture before its last convolution, [B, 3, S, S], or the cells that the
-        VQGAN paints, [B, 256, S / patch, S / patch].
+        They are the image before its last convolution, [B, 3, S, S], or what the VQGAN decodes,
+        [B, 256, S / patch, S / patch].
 
         A TA-TiTok (Kim et al. 2025, arXiv:2501.07730) also reads a text: [B, 77, 768], what
         CLIP ViT-L/14-336's text transformer makes of every position of a caption, its last norm
         included. Files hold no text. Without one, the features are zero: the positions are there
-        and say nothing. These models never saw that in training, and how much it costs was not
-        measured: there were no weights to measure it with.
+        and carry nothing. These models never saw that in training. Its cost is unknown, because
+        there were no weights to measure it with.
 
         Raises:
-            ValueError: the tokens or the text have another shape, the tokens are not all in
+            ValueError: the tokens or the text have another shape, tokens on the CPU are not all in
                 0..K-1, or this model reads no text.
         """
-        least = 1 if self.prefix_decodable else self.length
-        if tokens.ndim != 2 or not least <= tokens.shape[1] <= self.length:
-            wanted = (
-                f"[B, {least}..{self.length}]" if self.prefix_decodable else f"[B, {self.length}]"
-            )
-            raise ValueError(f"tokens must be {wanted}, not {list(tokens.shape)}")
-        if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < self.vocabulary:
-            raise ValueError(f"tokens must be in 0..{self.vocabulary - 1}")
+        check_tokens(tokens, self)
         if text is not None:
             _check_text(text, len(tokens), self.config.text)
-        features: Tensor = self.decoder(self.quantizer.lookup(tokens), text)
+        codes = self.quantizer.look_up(tokens.to(self.decoder.mask_token.device))
+        features: Tensor = self.decoder(codes, text)
         return features
 
     def decode_pixels(self, features: Tensor) -> Tensor:
-        """Paint features [B, C, h, w], of one tile or of many side by side, as [B, 3, H, W].
+        """Decode features [B, C', h, w], of one tile or of many side by side, to [B, 3, H, W].
 
         The pixels are about 0..1 and not clamped.
         """
@@ -183,10 +176,10 @@ class TiTok(nn.Module):
         return pixels.float()
 
     def set_decoder_dtype(self, dtype: torch.dtype) -> Self:
-        """Convert all that comes after the tokens, in place; tokens are the same as ever.
+        """Convert all that comes after the tokens, in place; tokens stay the same.
 
         In bfloat16 it takes half the memory and, where the processor has instructions for it,
-        half the time. Pixels come in float32 from `paint` whatever it is.
+        half the time. `decode_pixels` returns float32 in either case.
         """
         self.decoder.to(dtype)
         self.pixel_decoder.to(dtype)

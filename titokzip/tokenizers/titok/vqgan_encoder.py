@@ -71,7 +71,7 @@ class VQGAN(nn.Module):
 
     def decode(self, tokens: Tensor, rows: int) -> Tensor:
         """Decode numbers of codes [B, h * w] in so many rows as pixels; the inverse of `encode`."""
-        cells = self.quantizer.lookup(tokens).transpose(1, 2)
+        cells = self.quantizer.look_up(tokens).transpose(1, 2)
         pixels: Tensor = self.decoder(cells.reshape(*cells.shape[:2], rows, -1))
         return pixels
 
@@ -79,6 +79,7 @@ class VQGAN(nn.Module):
 def released_name(name: str) -> str:
     """Give the name that a tensor of a `VQGAN` has in released weights."""
     name = name.replace("quantizer.codebook", "quantize.embedding.weight")
+    name = name.replace(".upsample.conv.", ".upsample_conv.")
     return name.replace(".shortcut.", ".nin_shortcut.")
 
 

@@ -58,7 +58,7 @@ def read(entry: Entry, crop: Crop, seed: int) -> Sample:
         ImageError: its image, its class or its text cannot be read.
     """
     try:
-        image = images.read(io.BytesIO(entry.image.read()), background="white").image
+        image = images.read(entry.image.read(), background="white").image
         sample = {
             "image": crop.cut(image, seed),
             "label": torch.tensor(_label(entry.label)),

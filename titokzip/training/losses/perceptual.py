@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from titokzip.errors import ModelError
-from titokzip.tokenizers.checkpoint import read_state_dict
+from titokzip.tokenizers.weights_file import read_state_dict
 from titokzip.training.losses.convnext import ConvNeXt
 from titokzip.training.losses.lpips import LPIPS
 from titokzip.training.recipe import Files

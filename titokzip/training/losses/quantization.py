@@ -40,7 +40,7 @@ def quantize(quantizer: Quantizer, latents: Tensor, commitment: float) -> Quanti
     with torch.autocast(latents.device.type, enabled=False):
         latents = latents.float()
         tokens = quantizer(latents.detach())
-        codes = quantizer.lookup(tokens)
+        codes = quantizer.look_up(tokens)
         if quantizer.normalized:
             latents = F.normalize(latents, dim=-1)
         return Quantized(

@@ -160,7 +160,7 @@ class FlexTokTask(Task):
         assert self.features is not None, "there is a network to compare with"
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
             maps = self.features(images).float()
-        side = self.model.config.cells // self.model.config.patch
+        side = self.model.config.side // self.model.config.patch
         wanted = F.interpolate(maps, (side, side), mode="bilinear", antialias=True)
         projected = self.projector(patches).float()
         cosine = F.cosine_similarity(projected, wanted.flatten(2).mT, dim=-1)

@@ -136,7 +136,7 @@ class StageOne(Task):
         return export_titok(self.module, folder / name, stage_one=True)
 
     def _logits(self, tokens: Tensor) -> Tensor:
-        logits: Tensor = self.module.decoder(self.module.quantizer.lookup(tokens)).flatten(2)
+        logits: Tensor = self.module.decoder(self.module.quantizer.look_up(tokens)).flatten(2)
         return logits
 
 

@@ -201,7 +201,7 @@ class StageTwo(PixelTask):
         """Tokenize as ever, and decode."""
         with torch.no_grad():
             tokens = self.module.quantizer(self.module.encoder(images))
-            codes = self.module.quantizer.lookup(tokens)
+            codes = self.module.quantizer.look_up(tokens)
         return self.decode(codes, text, step), None
 
 

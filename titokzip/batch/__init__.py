@@ -1,0 +1,23 @@
+"""Many files: find them, read ahead, batch across them, write each whole or not at all.
+
+    paths ─ find ─▶ Found ─ pair ─▶ Job ─ read ─▶ work ─ write ─▶ Result
+
+Reading and writing run in threads beside the codec. A file that fails is reported, and the others
+are done.
+"""
+
+from titokzip.batch.coding import Models, compress_files, decompress_files
+from titokzip.batch.jobs import Job, Options, Result
+from titokzip.batch.planning import Found, find, pair
+
+__all__ = [
+    "Found",
+    "Job",
+    "Models",
+    "Options",
+    "Result",
+    "compress_files",
+    "decompress_files",
+    "find",
+    "pair",
+]

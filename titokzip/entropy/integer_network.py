@@ -1,0 +1,91 @@
+"""A small integer network: features of a group of cells to integer logits.
+
+All weights are integers. Every sum of products stays below 2^24 in magnitude, so matrix products
+of float32 arrays are exact in any order of summation, on any machine.
+
+F maps, G scalars, H hidden units, K hidden units of the second layer, E classes of bands.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from titokzip.entropy.neighbours import OWN, PHASES, Features
+
+LOGITS = 4  # nonzero, above 1, above 2, size class of the rest
+LOGIT_LIMIT = 192  # logits are -192 to 191, in sixteenths of a natural unit
+HIDDEN_LIMIT = 255
+_FIRST, _SECOND, _LAST = 2.0**-5, 2.0**-6, 2.0**-7  # what the sums of each layer are scaled by
+SIGN_SCALE = 2.0**-2  # what the sums of features of signs are scaled by
+_STEP_CENTRE, _SIZE_CENTRE = 176, 128  # of the conditions
+
+Integers = NDArray[np.float32]  # integers, as floats for the matrix products
+
+
+@dataclass(frozen=True)
+class Network:
+    """The weights of one network."""
+
+    maps: Integers  # [H, F], int8
+    scalars: Integers  # [H, G], int8
+    own: Integers  # [7, H, 4], int8: for each phase
+    coded: Integers  # [7, H], int8: of the density of the cells before a phase
+    phase: Integers  # [7, H], int16
+    band: Integers  # [E, H], int16
+    step: Integers  # [E, H], int16
+    size: Integers  # [E, H], int16
+    second: Integers  # [K, H], int8
+    second_bias: Integers  # [K], int16
+    last: Integers  # [4, K], int8
+    last_bias: Integers  # [4], int16
+
+    def hidden(self, maps: Features, scalars: Features, bias: Integers) -> Integers:
+        """Sum what is known of a band's cells [F, h, w] before its first phase: [H, h, w]."""
+        sums = self.maps @ maps.reshape(len(maps), -1)
+        sums += (bias + self.scalars @ scalars)[:, None]
+        return sums.reshape(-1, *maps.shape[1:])
+
+    def bias(self, band: int, step: int, size: int) -> Integers:
+        """Give the bias [H] of a class of bands, under a step index and a size."""
+        slopes = self.step[band] * (step - _STEP_CENTRE) + self.size[band] * (size - _SIZE_CENTRE)
+        found: Integers = self.band[band] + np.floor(slopes / 16)
+        return found.astype(np.float32)
+
+    def logits(self, hidden: Integers, phase: int, own: Features, coded: float) -> NDArray[np.intp]:
+        """Finish a phase: logits [4, n] + 192, given its own features [4, h', w']."""
+        first = PHASES[phase].of(hidden).reshape(len(hidden), -1)
+        bias = self.phase[phase] + self.coded[phase] * np.float32(coded)
+        if phase:
+            first = first + self.own[phase] @ own.reshape(OWN, -1)
+        first = _activate(first + bias[:, None], _FIRST)
+        second = _activate(self.second @ first + self.second_bias[:, None], _SECOND)
+        last = (self.last @ second + self.last_bias[:, None]) * np.float32(_LAST)
+        return (np.floor(last).clip(-LOGIT_LIMIT, LOGIT_LIMIT - 1) + LOGIT_LIMIT).astype(np.intp)
+
+
+def _activate(sums: Integers, scale: float) -> Integers:
+    """Scale sums down to whole units of 0 to 255."""
+    sums *= np.float32(scale)
+    np.floor(sums, out=sums)
+    return sums.clip(0, HIDDEN_LIMIT, out=sums)
+
+
+@dataclass(frozen=True)
+class FlagNetwork:
+    """The weights of the network that says how likely a band is empty; L hidden units."""
+
+    scalars: Integers  # [L, G], int8
+    band: Integers  # [E, L], int16
+    step: Integers  # [E, L], int16
+    size: Integers  # [E, L], int16
+    last: Integers  # [L], int8
+    last_bias: Integers  # [1], int16
+
+    def logit(self, scalars: Features, band: int, step: int, size: int) -> int:
+        """Give the logit + 192 of a band that it is not empty."""
+        slopes = self.step[band] * (step - _STEP_CENTRE) + self.size[band] * (size - _SIZE_CENTRE)
+        sums = self.scalars @ scalars + self.band[band] + np.floor(slopes / 16)
+        hidden = _activate(sums.astype(np.float32), _FIRST)
+        last = np.floor((self.last @ hidden + self.last_bias[0]) * np.float32(_LAST))
+        return int(np.clip(last, -LOGIT_LIMIT, LOGIT_LIMIT - 1)) + LOGIT_LIMIT

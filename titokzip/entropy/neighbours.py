@@ -1,0 +1,154 @@
+"""Magnitudes of one band and of what is beside each of them, as the context model sees them.
+
+All contexts are logarithms of sums of magnitudes, in sixteenths of an octave. A magnitude counts
+at most 4,095, so that sums of eight fit 16 bits.
+"""
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+T = TypeVar("T", bound=np.generic)
+
+Features = NDArray[np.float32]  # integers 0 to 240, as floats for the matrix products
+Magnitudes = NDArray[np.int16]
+
+LARGEST = 4095  # that a magnitude counts in contexts
+SIGNED_LIMIT = 3  # of a value in the contexts of signs
+MARGIN = 3  # zeros around a band
+OWN = 4  # features of a cell that come from its own band
+
+Offsets = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Cells of a band that are coded together: every `stride`-th row and column."""
+
+    stride: int
+    row: int
+    column: int
+    groups: tuple[Offsets, ...]  # cells known by then, one group for each of the OWN features
+
+    def of(self, band: NDArray[T]) -> NDArray[T]:
+        """View the cells [..., h', w'] of this phase in a band [..., h, w]."""
+        return band[..., self.row :: self.stride, self.column :: self.stride]
+
+
+_VERTICAL, _HORIZONTAL = ((-1, 0), (1, 0)), ((0, -1), (0, 1))
+_DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
+_KNIGHT = ((-2, -1), (-2, 1), (-1, -2), (-1, 2), (1, -2), (1, 2), (2, -1), (2, 1))
+_FAR = ((-3, -1), (-3, 1), (-1, -3), (-1, 3), (1, -3), (1, 3), (3, -1), (3, 1))
+
+
+def _twice(offsets: Offsets) -> Offsets:
+    return tuple((2 * down, 2 * right) for down, right in offsets)
+
+
+PHASES = (
+    Phase(4, 0, 0, ((), (), (), ())),
+    Phase(4, 2, 2, ((), (), _twice(_DIAGONAL), ())),
+    Phase(4, 0, 2, (_twice(_VERTICAL), _twice(_HORIZONTAL), (), ())),
+    Phase(4, 2, 0, (_twice(_VERTICAL), _twice(_HORIZONTAL), _twice(_DIAGONAL), ())),
+    Phase(2, 1, 1, ((), (), _DIAGONAL, _FAR)),
+    Phase(2, 0, 1, (_VERTICAL, _HORIZONTAL, (), _KNIGHT)),
+    Phase(2, 1, 0, (_VERTICAL, _HORIZONTAL, _DIAGONAL, _KNIGHT)),
+)
+
+
+def _logarithms() -> Features:
+    """Tabulate floor(16 log2(1 + n)), exactly."""
+    return np.array([(int(1 + n) ** 16).bit_length() - 1 for n in range(2**15)], np.float32)
+
+
+_LOGARITHMS = _logarithms()
+
+
+def logarithm(sums: NDArray[np.signedinteger]) -> Features:
+    """Give floor(16 log2(1 + n)) of sums n; those above 32,767 count as that."""
+    return _LOGARITHMS.take(sums, mode="clip")
+
+
+def density(total: int, count: int) -> float:
+    """Give the logarithm of 1,024 times a mean magnitude."""
+    return float(_LOGARITHMS[min((total << 10) // max(count, 1), 2**15 - 1)])
+
+
+def enlarged(part: NDArray[Any], height: int, width: int, factor: int) -> NDArray[Any]:
+    """Repeat each cell `factor` times along both axes, and the last ones as often as needed."""
+    y = np.minimum(np.arange(height) // factor, part.shape[0] - 1)
+    x = np.minimum(np.arange(width) // factor, part.shape[1] - 1)
+    return part[y[:, None], x]
+
+
+def around(padded: NDArray[T]) -> NDArray[T]:
+    """Sum the eight neighbours of each cell [h, w] of a band that is padded by MARGIN."""
+    part = padded[MARGIN - 1 : 1 - MARGIN, MARGIN - 1 : 1 - MARGIN]
+    rows = part[:-2] + part[1:-1]
+    rows += part[2:]
+    sums = rows[:, :-2] + rows[:, 1:-1]
+    sums += rows[:, 2:]
+    sums -= part[1:-1, 1:-1]
+    return sums
+
+
+class Neighbours:
+    """The magnitudes of one band [h, w], with a margin of zeros around it."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.padded: Magnitudes = np.zeros((height + 2 * MARGIN, width + 2 * MARGIN), np.int16)
+        self.height, self.width = height, width
+        self.total = self._coded = 0
+        self.signed: NDArray[np.int8] = np.zeros(self.padded.shape, np.int8)
+        self._around: Magnitudes | None = None
+
+    @property
+    def own(self) -> Magnitudes:
+        """View the band [h, w] without the margin."""
+        return self.shifted(0, 0)
+
+    @property
+    def density(self) -> float:
+        """The logarithm of 1,024 times the mean magnitude."""
+        return density(self.total, self.height * self.width)
+
+    def shifted(self, down: int, right: int) -> Magnitudes:
+        """View the cells [h, w] that are so far down and to the right of each."""
+        top, left = MARGIN + down, MARGIN + right
+        return self.padded[top : top + self.height, left : left + self.width]
+
+    def signed_at(self, down: int, right: int) -> NDArray[np.int8]:
+        """View the values [h, w], -3 to 3, of cells that are so far down and to the right."""
+        top, left = MARGIN + down, MARGIN + right
+        return self.signed[top : top + self.height, left : left + self.width]
+
+    def around(self) -> Magnitudes:
+        """Sum the eight neighbours of each cell; the band must be complete."""
+        if self._around is None:
+            self._around = around(self.padded)
+        return self._around
+
+    def learn(self, phase: Phase, values: NDArray[np.int32]) -> None:
+        """Take in the values [h', w'] of a phase."""
+        clipped = np.minimum(np.abs(values), LARGEST)
+        phase.of(self.own)[:] = clipped
+        phase.of(self.signed_at(0, 0))[:] = values.clip(-SIGNED_LIMIT, SIGNED_LIMIT)
+        self.total += int(clipped.sum())
+        self._coded += clipped.size
+
+    def coded_density(self) -> float:
+        """Give the density of the cells coded so far."""
+        return density(self.total, self._coded)
+
+    def own_features(self, phase: Phase) -> Features:
+        """Give the features [4, h', w'] of a phase that come from the band itself."""
+        features = np.zeros((OWN, *phase.of(self.own).shape), np.float32)
+        for feature, offsets in zip(features, phase.groups, strict=True):
+            if offsets:
+                total = phase.of(self.shifted(*offsets[0])).copy()
+                for offset in offsets[1:]:
+                    total += phase.of(self.shifted(*offset))
+                feature[:] = logarithm(total)
+        return features

@@ -1,0 +1,207 @@
+"""Images under a lapped transform of the whole image: the embedded model.
+
+    image -> planes at the working size -> coefficients -> integers (the tokens) -> layers
+    layers -> integers -> coefficients -> planes -> decoder network -> image
+
+Encoding is NumPy. The decoder network, and torch with it, is loaded when the first file that uses
+it is decoded.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from titokzip import zoo
+from titokzip.bitstream.container import Contents, packed_size
+from titokzip.bitstream.header import FINGERPRINT_BYTES, MAX_STEP, Header, TransformLayout
+from titokzip.entropy import coder
+from titokzip.entropy.context_model import ContextModel
+from titokzip.errors import FormatError, RateError, TitokzipError
+from titokzip.images import InputImage
+from titokzip.layouts.protocol import Encoded, Size
+from titokzip.rate_control import Rate
+from titokzip.tokenizers.embedded.quantizer import dequantize
+from titokzip.tokenizers.embedded.rate import Encoder
+from titokzip.transform import planes as channels
+from titokzip.transform.bands import flatten
+from titokzip.transform.pyramid import Integers, synthesise
+from titokzip.transform.working_size import working_blocks
+
+if TYPE_CHECKING:
+    import torch
+
+    from titokzip.runtime.refinement import Refiner
+
+Planes = NDArray[np.float32]
+
+FINEST_REFINED = 96  # step index: the network gains nothing over finer ones
+
+
+class Transformed:
+    """The `Layout` of the embedded model."""
+
+    keeps_alpha = True
+
+    def __init__(
+        self,
+        fingerprint: bytes,
+        context_model: ContextModel,
+        load_refiner: "Callable[[], Refiner]",
+        device: str = "auto",
+        truncate: bool = False,
+    ) -> None:
+        self.fingerprint, self.context_model = fingerprint, context_model
+        self._load_refiner, self._device, self.truncate = load_refiner, device, truncate
+
+    @cached_property
+    def refiner(self) -> "Refiner":
+        """The decoder network, loaded on first use."""
+        return self._load_refiner()
+
+    @property
+    def device(self) -> str:
+        """Where the decoder network runs."""
+        return self.refiner.device
+
+    @property
+    def dtype(self) -> "torch.dtype":
+        """Precision of the decoder network."""
+        return self.refiner.dtype
+
+    def with_batch(self, batch: int) -> "Transformed":
+        """Return the same layout: images go through the network one by one."""
+        return self
+
+    def network_calls(self) -> list[tuple[object, str]]:
+        """List the methods that run networks."""
+        return [(self.refiner, "__call__")]
+
+    def encode(self, images: Iterable[InputImage], rate: Rate) -> Iterator[Encoded | TitokzipError]:
+        """Encode images in order."""
+        for image in images:
+            try:
+                yield self._encoded(image, rate)
+            except TitokzipError as error:
+                yield error
+
+    def decode(
+        self, files: Iterable[tuple[Contents, Size | None]]
+    ) -> Iterator[Image.Image | TitokzipError]:
+        """Decode files in order."""
+        for contents, size in files:
+            try:
+                yield self._image(contents, size)
+            except TitokzipError as error:
+                yield error
+
+    def tokens(self, contents: Contents) -> NDArray[np.int32]:
+        """Decode the integers [L] of an image in coding order, 0 in missing layers."""
+        return flatten(self._integers(contents))
+
+    def _encoded(self, image: InputImage, rate: Rate) -> Encoded:
+        if rate.for_tiles:
+            raise RateError("tokens and tile are for models of tiles; this one takes a quality")
+        limit = rate.limit(*image.size)
+        planes = channels.to_planes(_pixels(image))
+        encoder = Encoder(planes, self.context_model, image.size)
+        if limit is None:
+            coded = encoder.at_quality(rate.effective_quality)
+        else:
+            coded = encoder.within(limit, lambda *found: self._file_size(image, *found))
+        header = self._header(image, coded.step, coded.blocks, len(coded.payloads))
+        return Encoded(header, coded.payloads, flatten(coded.integers))
+
+    def _header(self, image: InputImage, step: int, blocks: int, layers: int) -> Header:
+        layout = TransformLayout(step, blocks, refined=step >= FINEST_REFINED)
+        alpha = image.alpha is not None
+        return Header(self.fingerprint, *image.size, layout, image.grey, alpha, layers)
+
+    def _file_size(self, image: InputImage, blocks: int, lengths: Sequence[int]) -> int:
+        """Count the bytes of a file; its step does not matter."""
+        return packed_size(self._header(image, MAX_STEP, blocks, len(lengths)), list(lengths))
+
+    def _integers(self, contents: Contents) -> Integers:
+        header, layout = contents.header, _layout(contents.header)
+        rows, columns = working_blocks(header.width, header.height, layout.blocks)
+        return coder.decode(
+            contents.payloads,
+            _planes(header),
+            rows,
+            columns,
+            layout.step,
+            self.context_model,
+            header.layers,
+        )
+
+    def _image(self, contents: Contents, size: Size | None) -> Image.Image:
+        header, layout = contents.header, _layout(contents.header)
+        planes = synthesise(dequantize(self._integers(contents), layout.step))
+        decoded = channels.to_channels(planes)
+        colours, alpha = np.split(decoded, [len(decoded) - header.alpha])
+        own = header.width, header.height
+        if layout.refined:
+            rows, columns = colours.shape[1:]
+            double = size is not None and 2 * rows <= own[1] and 2 * columns <= own[0]
+            colours = self._refined(colours, layout.step, double)
+        parts = [part for part in (colours, alpha) if len(part)]
+        if size is not None:
+            parts = [channels.enlarge(part, *own, layout.blocks) for part in parts]
+        image = _to_image(np.concatenate(parts), self.truncate)
+        return image if size in (None, own) else image.resize(size, Image.Resampling.LANCZOS)
+
+    def _refined(self, colours: Planes, step: int, double: bool) -> Planes:
+        """Improve channels [1 or 3, H, W] by the decoder network."""
+        refined = self.refiner(np.broadcast_to(colours, (3, *colours.shape[1:])), step, double)
+        return refined.mean(axis=0, keepdims=True) if len(colours) == 1 else refined
+
+
+def load_transform(
+    manifest: zoo.Manifest,
+    device: str = "auto",
+    precision: str = "auto",
+    compiled: bool = False,
+    truncate: bool = False,
+) -> Transformed:
+    """Load the embedded model, all but its network; see `titokzip.loading.load`."""
+
+    def load_refiner() -> "Refiner":
+        from titokzip.runtime import refinement
+
+        network = zoo.load_decoder(manifest)
+        return refinement.load_refiner(network, device, precision, compiled)
+
+    context_model = zoo.load_context_model(manifest)
+    fingerprint = manifest.fingerprint[:FINGERPRINT_BYTES]
+    return Transformed(fingerprint, context_model, load_refiner, device, truncate)
+
+
+def _pixels(image: InputImage) -> NDArray[np.uint8]:
+    """Give the pixels [H, W, C] of an image: grey or colour, and alpha if there is any."""
+    colours = np.asarray(image.image.convert("L") if image.grey else image.image)
+    parts = [colours.reshape(*colours.shape[:2], -1)]
+    if image.alpha is not None:
+        parts.append(np.asarray(image.alpha)[:, :, None])
+    return np.concatenate(parts, axis=2)
+
+
+def _layout(header: Header) -> TransformLayout:
+    if not isinstance(header.layout, TransformLayout):
+        raise FormatError("damaged: this model's files hold no tiles")
+    return header.layout
+
+
+def _planes(header: Header) -> int:
+    return (1 if header.grey else 3) + header.alpha
+
+
+def _to_image(channels: Planes, truncate: bool) -> Image.Image:
+    """Convert channels [C, H, W] of 0..255 to an image of mode L, LA, RGB or RGBA."""
+    levels = channels.clip(0, 255)
+    pixels = (levels if truncate else np.rint(levels)).astype(np.uint8)
+    if len(pixels) == 1:
+        return Image.fromarray(pixels[0])
+    return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))

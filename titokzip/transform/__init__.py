@@ -1,0 +1,1 @@
+"""A lapped transform of the whole image, and the order of its coefficients."""

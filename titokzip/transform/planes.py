@@ -1,0 +1,57 @@
+"""Pixels to planes of the working image and back.
+
+Colours are rotated to luma and two planes of chroma by an orthonormal matrix. A grey image is the
+luma that it would have in colour; alpha is a plane like it.
+
+C channels: grey (1), grey and alpha (2), red, green and blue (3), with alpha (4).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from titokzip.transform import resample
+from titokzip.transform.lapped import SIDE
+from titokzip.transform.pyramid import ROTATION
+from titokzip.transform.working_size import working_blocks
+
+Planes = NDArray[np.float32]
+
+CENTRE = 128
+_GREY = np.float32(3**0.5)  # the luma of a unit of grey
+
+
+def to_planes(pixels: NDArray[np.uint8]) -> Planes:
+    """Convert pixels [H, W, C] to planes [C, H, W]."""
+    centred = pixels.transpose(2, 0, 1).astype(np.float32) - CENTRE
+    if len(centred) < 3:
+        return centred * _GREY
+    colours = np.tensordot(ROTATION, centred[:3], 1)
+    return np.concatenate([colours, centred[3:] * _GREY])
+
+
+def to_channels(planes: Planes) -> Planes:
+    """Convert planes [C, H, W] to channels [C, H, W], 0 to 255 but not clipped."""
+    if len(planes) < 3:
+        return planes / _GREY + CENTRE
+    channels = np.concatenate([np.tensordot(ROTATION.T, planes[:3], 1), planes[3:] / _GREY])
+    return channels + CENTRE
+
+
+def reduce(planes: Planes, blocks: int, size: tuple[int, int]) -> Planes:
+    """Bring planes [C, H, W] to the working size of an image of a width and height.
+
+    At their own size, which is that of the image then, they are padded.
+    """
+    height, width = planes.shape[1:]
+    rows, columns = working_blocks(*size, blocks)
+    if blocks:
+        return resample.reduce(planes, rows * SIDE, columns * SIDE)
+    margin = (0, rows * SIDE - height), (0, columns * SIDE - width)
+    return np.pad(planes, ((0, 0), *margin), mode="symmetric")
+
+
+def enlarge(planes: Planes, width: int, height: int, blocks: int) -> Planes:
+    """Bring planes of the working image to [C, H, W]."""
+    if blocks:
+        return resample.enlarge(planes, height, width)
+    return planes[:, :height, :width]
