@@ -1,7 +1,7 @@
-"""Lay photos over what the codec makes of them, with the bytes under each.
+"""Lay images above what the codec decodes, with the bytes under each.
 
-python benchmarks/sheet.py DIR --out docs/kodak.webp
-python benchmarks/sheet.py DIR --only 04 15 20 --columns 3 --out docs/strip.webp
+python benchmarks/contact_sheet.py DIR --out docs/kodak.webp
+python benchmarks/contact_sheet.py DIR --only 04 15 20 --columns 3 --out docs/strip.webp
 """
 
 import argparse
@@ -9,7 +9,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+import titokzip
 from titokzip.codec import Codec
+from titokzip.images import plain
 from titokzip.rate_control import Rate
 
 GAP, LABEL = 6, 20
@@ -23,15 +25,15 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=6)
     parser.add_argument("--width", type=int, default=240, help="pixels of a photo on the sheet")
     parser.add_argument("--max-bytes", type=int, nargs="*", help="a row for each limit")
-    parser.add_argument("--model", nargs="+", default=["xs"], help="painters of the same tokens")
+    parser.add_argument("--model", nargs="+", default=["xs"], help="decoders of the same files")
     args = parser.parse_args()
-    painters = {name: Codec.load(name) for name in args.model}
+    codecs = {name: titokzip.load(name) for name in args.model}
     rates = [Rate(max_bytes=n) for n in args.max_bytes or []] or [Rate()]
     files = sorted(f for f in args.folder.iterdir() if f.suffix in (".png", ".webp", ".jpg"))
     if args.only:
         files = [f for f in files if any(part in f.stem for part in args.only)]
     photos = {file.stem: Image.open(file).convert("RGB") for file in files}
-    cells = [stacked(painters, photo, name, rates, args.width) for name, photo in photos.items()]
+    cells = [stacked(codecs, photo, name, rates, args.width) for name, photo in photos.items()]
     cells.sort(key=lambda cell: cell.height)  # upright photos last: lines stay even
     lines = [cells[i : i + args.columns] for i in range(0, len(cells), args.columns)]
     heights = [max(cell.height for cell in line) + GAP for line in lines]
@@ -44,14 +46,14 @@ def main() -> None:
 
 
 def stacked(
-    painters: dict[str, Codec], photo: Image.Image, name: str, rates: list[Rate], width: int
+    codecs: dict[str, Codec], photo: Image.Image, name: str, rates: list[Rate], width: int
 ) -> Image.Image:
-    """Stack a photo and what each painter makes of it at each rate, a line of words below each."""
+    """Stack a photo and what each codec decodes at each rate, a line of words below each."""
     rows = [(photo, f"{name}, {photo.width} x {photo.height}")]
     for rate in rates:
-        data = next(iter(painters.values())).compress(photo, rate)
-        for painter, codec in painters.items():
-            by = f", {painter}" if len(painters) > 1 else ""
+        data = next(iter(codecs.values())).compress(plain(photo), rate)
+        for model, codec in codecs.items():
+            by = f", {model}" if len(codecs) > 1 else ""
             rows.append((codec.decompress(data), f"{len(data):,} bytes{by}"))
     height = round(width * photo.height / photo.width)
     picture = Image.new("RGB", (width, len(rows) * (height + LABEL)), "white")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import toys
 from releases import official_folder, register
 
 from titokzip import loading, zoo
@@ -35,6 +36,21 @@ def embedded():
 
 
 @pytest.fixture
+def toy(monkeypatch):
+    """Put a toy of tiles in the place of the model that ships, where a test is of files."""
+    one, find = toys.codec(), zoo.find_fingerprint
+    fingerprint = one.fingerprint[: len(b"toy!")]
+    monkeypatch.setattr(loading, "load", lambda *_, **__: one)
+    monkeypatch.setattr(loading, "cached", lambda *_: one)
+    monkeypatch.setattr(
+        zoo,
+        "find_fingerprint",
+        lambda prefix: zoo.find(zoo.DEFAULT) if prefix == fingerprint else find(prefix),
+    )
+    return one
+
+
+@pytest.fixture
 def known(monkeypatch, tmp_path):
     """A release of a tiny TiTok that the zoo knows, and a folder of the user's for its manifest."""
     monkeypatch.setenv("TITOKZIP_MODELS", str(tmp_path / "models"))
@@ -49,5 +65,5 @@ def folder(tmp_path):
 
 @pytest.fixture
 def tiny(known, folder):
-    """The card of that release, added to the zoo."""
+    """The manifest of that release, added to the zoo."""
     return zoo.add(folder)

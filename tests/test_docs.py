@@ -1,6 +1,7 @@
 """The docs say what is there: commands, options, links and the numbers of committed results."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -15,12 +16,21 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "weights/README.md
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 
 
+def code_lines(page: Path) -> Iterator[str]:
+    """Give the lines of a page that are code: indented, or between fences."""
+    fenced = False
+    for line in page.read_text().splitlines():
+        fenced ^= line.startswith("```")
+        if fenced or line.startswith("    "):
+            yield line
+
+
 def invocations() -> list[str]:
-    """Every line of the docs that calls titokzip, pipes taken apart."""
+    """Give every line of the docs that calls titokzip, pipes taken apart."""
     found = []
     for page in PAGES:
-        for line in page.read_text().splitlines():
-            line = line.split("#")[0].strip()
+        for code in code_lines(page):
+            line = code.split("#")[0].strip()
             if re.match(r"(cat .*\| )?titokzip ", line):
                 found += [part.strip() for part in line.split("|") if "titokzip" in part]
     return found

@@ -47,7 +47,7 @@ class Rigid(Toy):
 
 
 class Reaching(Toy):
-    """Sixteen cells a tile, painted by `halo` convolutions of three by three, in whole numbers."""
+    """Sixteen cells a tile, made by `halo` convolutions of three by three, in whole numbers."""
 
     def __init__(self, halo=1):
         super().__init__()
@@ -64,8 +64,8 @@ class Reaching(Toy):
     def decode_pixels(self, features):
         for _ in range(self.halo - 1):
             features = F.conv2d(features, self.mix, padding=1)
-        painted = F.conv2d(features, self.last, padding=1)
-        return F.pixel_shuffle(painted, 4) / 2**14 + 0.5
+        decoded = F.conv2d(features, self.last, padding=1)
+        return F.pixel_shuffle(decoded, 4) / 2**14 + 0.5
 
 
 def codec(tokenizer=None, batch=16):

@@ -139,7 +139,7 @@ def tokens(data: bytes, *, partial: bool = False) -> Tokens:
 
 
 def to_input(source: Source, background: str | None = None) -> InputImage:
-    """Read an image of any kind that `compress` takes.
+    """Read an image of any kind that `compress` takes; without a `background`, alpha is kept.
 
     Raises:
         ImageError: it cannot be read.
@@ -148,16 +148,16 @@ def to_input(source: Source, background: str | None = None) -> InputImage:
     if isinstance(source, InputImage):
         return source
     if isinstance(source, Image.Image):
-        return images.plain(source, background)
+        return images.plain(source, background, keep_alpha=True)
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim not in (2, 3) or source.shape[2:] not in _SHAPES:
             wanted = "uint8 [H, W], [H, W, 3] or [H, W, 4]"
             raise ValueError(f"an image array is {wanted}, not {source.dtype} {source.shape}")
         if not source.size:
             raise ImageError("it has no pixels")
-        return images.plain(Image.fromarray(source), background)
+        return images.plain(Image.fromarray(source), background, keep_alpha=True)
     file = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
-    return images.read(file, background)
+    return images.read(file, background, keep_alpha=True)
 
 
 _SHAPES = ((), (3,), (4,))

@@ -85,7 +85,11 @@ class Codec:
     def decompress_many(
         self, files: Iterable[Contents], native: bool = False, size: Size | None = None
     ) -> Iterator[Image.Image | TitokzipError]:
-        """Decode files in order, batched across files; one that fails gives its error."""
+        """Decode files in order, batched across files; one that fails gives its error.
+
+        Raises:
+            FormatError: another model made one of them.
+        """
 
         def sized(contents: Contents) -> tuple[Contents, Size | None]:
             own = contents.header.width, contents.header.height

@@ -10,9 +10,10 @@ from photos import photo
 from PIL import Image
 from toys import Toy, codec
 
-from titokzip import batch, images
+from titokzip import batch, images, zoo
 from titokzip.batch import Job, Options, coding
 from titokzip.bitstream import container
+from titokzip.bitstream.header import START
 from titokzip.codec import Codec
 from titokzip.errors import (
     FormatError,
@@ -67,7 +68,7 @@ def test_what_the_codec_refuses_stops_no_other(tmp_path):
 def test_one_bad_among_files_to_decompress(tmp_path):
     jobs = image_jobs(tmp_path, 5)
     compressed(jobs)
-    jobs[2].target.write_bytes(b"\x97U" + bytes(30))
+    jobs[2].target.write_bytes(START + bytes(30))
     results = decompressed([Job(job.target, job.target.with_suffix(".ppm")) for job in jobs])
     assert [bool(result.error) for result in results] == [False, False, True, False, False]
     assert len(list(tmp_path.glob("*.ppm"))) == 4
@@ -111,17 +112,17 @@ def test_a_format_that_cannot_hold_the_image_is_an_error(tmp_path, suffix):
     assert names(tmp_path) == ["wide.png", "wide.ttk"]
 
 
-def test_models_are_loaded_once_a_fingerprint(embedded):
+def test_models_are_loaded_once_a_fingerprint():
     loads = []
-    load = lambda manifest: loads.append(manifest.name) or embedded  # noqa: E731
+    load = lambda manifest: loads.append(manifest.name) or TOY  # noqa: E731
     found = batch.Models(None, load)
-    fingerprint = embedded.model.fingerprint[:4]
-    assert found(fingerprint) is found(fingerprint) is embedded
+    fingerprint = zoo.find("xs").fingerprint[:4]
+    assert found(fingerprint) is found(fingerprint) is TOY
     assert len(loads) == 1
     with pytest.raises(ModelError, match="61626364"):
         found(b"abcd")
     named = batch.Models("xs", load)
-    assert named(b"abcd") is named(b"efgh") is embedded
+    assert named(b"abcd") is named(b"efgh") is TOY
     assert loads[1:] == ["xs"]
 
 
@@ -129,13 +130,12 @@ def test_models_are_loaded_once_a_fingerprint(embedded):
 def test_verification_costs_the_file_that_fails(tmp_path, monkeypatch, remove):
     """`remove` verifies without being asked."""
     jobs = image_jobs(tmp_path, 3)
-    read = Codec.read
+    read = Codec.tokens
 
     def lying(self, contents):
-        rows = read(self, contents)
-        return rows if contents.header.width != 31 else [row * 0 for row in rows]
+        return read(self, contents) * (contents.header.width != 31)
 
-    monkeypatch.setattr(Codec, "read", lying)
+    monkeypatch.setattr(Codec, "tokens", lying)
     results = compressed(jobs, Options(remove=remove), verify=not remove)
     assert [type(result.error) for result in results] == [type(None), VerificationError, type(None)]
     assert jobs[1].source.exists()
@@ -143,11 +143,10 @@ def test_verification_costs_the_file_that_fails(tmp_path, monkeypatch, remove):
     assert jobs[0].source.exists() != remove
 
 
-def test_what_was_compressed_without_a_limit_decompresses_without_one(tmp_path, monkeypatch):
-    """A .ttk file by itself may have fewer pixels than an image that is read."""
+def test_what_was_compressed_without_asking_decompresses_without_asking(tmp_path, monkeypatch):
+    assert images.MAX_PIXELS <= container.MAX_PIXELS
     monkeypatch.setattr(images, "MAX_PIXELS", 5000)
-    monkeypatch.setattr(container, "MAX_PIXELS", 500)
-    monkeypatch.setattr(container, "PIXELS_PER_BYTE", 1)
+    monkeypatch.setattr(container, "MAX_PIXELS", 5000)
     photo(80, 50).save(tmp_path / "a.png")
     (result,) = compressed([Job(tmp_path / "a.png", tmp_path / "a.ttk")])
     assert result.error is None
@@ -171,8 +170,8 @@ def test_the_limit_on_pixels_can_be_moved(tmp_path):
 def test_nothing_is_written_that_does_not_decompress(tmp_path, monkeypatch):
     """Whatever the codec may come to write."""
     (job,) = image_jobs(tmp_path, 1)
-    nonsense = lambda self, many, *_: (b"\x97U nonsense" for _ in many)  # noqa: E731
-    monkeypatch.setattr(Codec, "compress_all", nonsense)
+    nonsense = lambda self, many, *_: (START + b" nonsense" for _ in many)  # noqa: E731
+    monkeypatch.setattr(Codec, "compress_many", nonsense)
     (result,) = compressed([job], Options(remove=True))
     assert isinstance(result.error, FormatError)
     assert names(tmp_path) == ["0.png"]

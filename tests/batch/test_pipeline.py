@@ -79,7 +79,7 @@ def test_bugs_are_no_lack_of_memory(tmp_path, monkeypatch, error):
         raise error
         yield
 
-    monkeypatch.setattr(Codec, "compress_all", broken)
+    monkeypatch.setattr(Codec, "compress_many", broken)
     with pytest.raises(type(error)):
         compressed(image_jobs(tmp_path, 2))
 
@@ -89,7 +89,7 @@ def test_memory_that_runs_out_before_anything_is_read_is_raised(tmp_path, monkey
         raise MemoryError
         yield
 
-    monkeypatch.setattr(Codec, "compress_all", exhausted)
+    monkeypatch.setattr(Codec, "compress_many", exhausted)
     with pytest.raises(MemoryError):
         compressed(image_jobs(tmp_path, 2))
 

@@ -102,7 +102,7 @@ def test_codebook_ids_never_change():
     assert [codebook.hex() for codebook in CODEBOOKS] == CODEBOOK_IDS
 
 
-CODEBOOK_IDS = ["00000000"]
+CODEBOOK_IDS = ["c72f62a3"]
 
 
 def test_layers_of_tiles_end_at_a_quarter_each():

@@ -10,25 +10,30 @@ import numpy as np
 import pytest
 from photos import photo
 from PIL import Image
-from run import run, spawn
-from toys import codec
+from run import files, run
+from toys import LEVELS, codec
 
-import titokzip
 from titokzip.bitstream import container
+from titokzip.bitstream.header import START
 from titokzip.errors import FormatError, TitokzipError
+from titokzip.images import plain
 from titokzip.rate_control import Rate
 
+pytestmark = pytest.mark.usefixtures("toy")
 
-@pytest.fixture(scope="module")
-def small(embedded):
-    """One tile of 16 tokens."""
-    return embedded.compress(photo(120, 80), Rate(tokens=16, tile=120))
+TOY = codec()
 
 
 @pytest.fixture(scope="module")
-def layered(embedded):
-    """Six tiles in three layers."""
-    return embedded.compress(photo(300, 200), Rate(tile=100))
+def small():
+    """One tile."""
+    return TOY.compress(plain(photo(120, 80)), Rate(tile=120))
+
+
+@pytest.fixture(scope="module")
+def layered():
+    """Tiles in three layers."""
+    return TOY.compress(plain(photo(400, 300)), Rate(tile=18))
 
 
 @pytest.fixture
@@ -37,18 +42,14 @@ def file(small, tmp_path):
     return tmp_path / "a.ttk"
 
 
-def files(folder):
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
-
-
-def test_beside_the_file(file, small, embedded):
+def test_beside_the_file(file, small):
     result = run("decompress", file, "--precision", "float32")
     assert result.stdout == ""
     assert f"120 x 80  {len(small)} -> " in result.stderr
     assert f"{8 * len(small) / 9600:.4f} bpp" in result.stderr
     with Image.open(file.with_suffix(".png")) as image:
         assert image.format == "PNG"
-        assert np.array_equal(np.asarray(image), np.asarray(embedded.decompress(small)))
+        assert np.array_equal(np.asarray(image), np.asarray(TOY.decompress(small)))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_formats_and_places(file, monkeypatch, options, name, kind):
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"), [("original", (120, 80)), ("native", (256, 256)), ("33x44", (33, 44))]
+    ("size", "expected"), [("original", (120, 80)), ("native", (16, 16)), ("33x44", (33, 44))]
 )
 def test_sizes(file, size, expected):
     run("decompress", file, "--size", size)
@@ -143,8 +144,8 @@ def test_a_cut_file(layered, tmp_path):
     assert files(tmp_path) == ["a.ttk"]
     assert "(cut: 2 of 3 layers)" in run("decompress", path, "--allow-partial").stderr
     with Image.open(tmp_path / "a.png") as image:
-        assert image.size == (300, 200)
-    path.write_bytes(layered[:20])
+        assert image.size == (400, 300)
+    path.write_bytes(layered[:12])
     run("decompress", path, "--allow-partial", "-f", code=1)
 
 
@@ -160,17 +161,10 @@ def test_what_is_no_ttk_file(file, tmp_path, small):
     assert files(tmp_path) == ["a.png", "a.ttk", "b.ttk", "c.ttk"]
 
 
-def test_models_that_are_not_here(file, tmp_path):
-    file.write_bytes(codec().compress(photo(20, 20)))
-    assert "TITOKZIP_MODELS" in run("decompress", file, code=3).stderr
-    assert "not with this one" in run("decompress", file, "-m", "xs", code=1).stderr
-    assert files(tmp_path) == ["a.ttk"]
-
-
 def test_more_pixels_than_allowed(file):
     told = run("decompress", file, "--max-pixels", "9599", code=1).stderr
     assert "--max-pixels raises it" in told
-    run("decompress", file, "--max-pixels", "65536")
+    run("decompress", file, "--max-pixels", "9600")
 
 
 def resealed(data, place, value):
@@ -180,27 +174,27 @@ def resealed(data, place, value):
     return bytes(changed) + zlib.crc32(changed).to_bytes(4, "little")[:3]
 
 
-def test_bad_bytes_end_in_one_line_and_little_memory(embedded, small, tmp_path):
+def hostile(data):
+    """Give noise, noise behind our first bytes, and changed bytes behind a right CRC."""
     rng = random.Random(0)
-    header = container.unpack(small).header_bytes
-    hostile = [rng.randbytes(rng.randrange(200)) for _ in range(80)]
-    hostile += [b"\x97U" + rng.randbytes(rng.randrange(100)) for _ in range(80)]
-    places = [*range(3, header)] * 8 + [rng.randrange(header, len(small) - 3) for _ in range(40)]
-    hostile += [resealed(small, place, rng.randrange(256)) for place in places]
+    header = container.unpack(data).header_bytes
+    yield from (rng.randbytes(rng.randrange(200)) for _ in range(80))
+    yield from (START + rng.randbytes(rng.randrange(100)) for _ in range(80))
+    places = [*range(3, header)] * 8 + [rng.randrange(header, len(data) - 3) for _ in range(40)]
+    yield from (resealed(data, place, rng.randrange(256)) for place in places)
+
+
+def test_bad_bytes_end_in_one_line_and_little_memory(small, tmp_path):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     refused, decoded = [], 0
-    for data in hostile:
+    for data in hostile(small):
         try:
             contents = container.unpack(data)
-            tokens = embedded.read(contents)
-            assert all((row >= 0).all() and (row < 3**9).all() for row in tokens)
-            if (
-                decoded < 9
-                and len(tokens) == 1
-                and contents.header.width * contents.header.height < 10**6
-            ):
-                size = contents.header.width, contents.header.height
-                assert titokzip.decompress(data).size == size
+            tokens = TOY.tokens(contents)
+            assert ((tokens >= 0) & (tokens < LEVELS)).all()
+            size = contents.header.width, contents.header.height
+            if size[0] * size[1] < 10**6:
+                assert TOY.decompress(data).size == size
                 decoded += 1
         except TitokzipError as error:
             refused.append(str(error))
@@ -209,38 +203,14 @@ def test_bad_bytes_end_in_one_line_and_little_memory(embedded, small, tmp_path):
     assert grown < 200 * 1024
     assert len(refused) > 170
     assert not any("\n" in line for line in refused)
-    assert decoded == 9
+    assert decoded > 9
     lines = run("decompress", "-r", tmp_path, code=1).stderr.splitlines()
     assert len(lines) == len(refused)
     assert all(line.startswith("titokzip: ") for line in lines)
     assert not list(tmp_path.glob("*.png"))
 
 
-def test_every_truncation_is_refused(embedded, small):
+def test_every_truncation_is_refused(small):
     for kept in range(len(small)):
         with pytest.raises(FormatError):
-            embedded.decompress(small[:kept], partial=True)
-
-
-def test_processes_in_a_pipe(tmp_path):
-    image = io.BytesIO()
-    photo(90, 70).save(image, "PNG")
-    first = spawn("compress", "-", "--tokens", "8")
-    second = spawn("decompress", "-", stdin=first.stdout)
-    first.stdin.write(image.getvalue())
-    first.stdin.close()
-    decoded, told = second.communicate(timeout=100)
-    assert (first.wait(), second.returncode) == (0, 0), told
-    assert Image.open(io.BytesIO(decoded)).size == (90, 70)
-    first.stdout.close()
-    first.stderr.close()
-
-
-def test_a_reader_that_goes_away_is_no_crash(file):
-    process = spawn("decompress", file, "-c", "--format", "ppm")
-    process.stdout.close()
-    told = process.stderr.read()
-    process.stdin.close()
-    process.stderr.close()
-    assert process.wait() == 1
-    assert told == f"titokzip: {file}: Broken pipe\n".encode()
+            TOY.decompress(small[:kept], partial=True)

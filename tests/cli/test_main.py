@@ -11,6 +11,7 @@ from run import run
 
 import titokzip
 from titokzip.cli import main
+from titokzip.cli.commands import COMMANDS
 from titokzip.zoo import store
 
 
@@ -33,7 +34,7 @@ def test_every_command_and_option_has_help(path, command):
 
 def test_the_first_page_lists_all_commands():
     told = run("--help").stdout
-    for name in ("compress", "decompress", "info", "test", "models", "train", "doctor"):
+    for name in COMMANDS:
         assert f"\n  {name} " in told
     assert told == run("-h").stdout
 
@@ -86,11 +87,11 @@ def test_memory_that_runs_out_is_one_line(tmp_path, monkeypatch, error, told):
             yield one
 
     photo(20, 20).save(tmp_path / "a.png")
-    monkeypatch.setattr("titokzip.codec.Codec.compress_all", exhausted)
+    monkeypatch.setattr("titokzip.codec.Codec.compress_many", exhausted)
     line = run("compress", tmp_path / "a.png", code=1).stderr
     assert line.startswith(f"titokzip: {tmp_path / 'a.png'}: {told}")
     assert line.count("\n") == 1
-    monkeypatch.setattr("titokzip.codec.Codec.load", lambda *_, **__: next(exhausted(None, [1])))
+    monkeypatch.setattr("titokzip.loading.load", lambda *_, **__: next(exhausted(None, [1])))
     line = run("compress", tmp_path / "a.png", code=1).stderr
     assert line.startswith(f"titokzip: {told}")
     assert line.count("\n") == 1
@@ -101,6 +102,6 @@ def test_bugs_keep_their_traceback(tmp_path, monkeypatch):
         raise RuntimeError("a bug")
 
     photo(20, 20).save(tmp_path / "a.png")
-    monkeypatch.setattr("titokzip.codec.Codec.compress_all", broken)
+    monkeypatch.setattr("titokzip.codec.Codec.compress_many", broken)
     told = CliRunner().invoke(main, ["compress", str(tmp_path / "a.png")])
     assert isinstance(told.exception, RuntimeError)

@@ -6,7 +6,9 @@ import pytest
 from photos import photo
 from run import files, run
 
-FAST = ("--tokens", "16")
+pytestmark = pytest.mark.usefixtures("toy")
+
+FAST = ("--tile", "40")
 
 
 @pytest.fixture
@@ -138,11 +140,11 @@ def test_sources_are_deleted_on_request(source):
     assert files(source.parent) == ["a.ttk"]
 
 
-def test_pipes(source, embedded):
+def test_pipes(source, toy):
     data = run("compress", "-", *FAST, stdin=source.read_bytes()).stdout_bytes
     assert data == run("compress", "-c", source, *FAST).stdout_bytes
     assert data == run("compress", source, "-o", "-", *FAST).stdout_bytes
-    assert embedded.decompress(data).size == (120, 80)
+    assert toy.decompress(data).size == (120, 80)
     run("compress", "-", "-o", source.with_name("b.ttk"), *FAST, stdin=source.read_bytes())
     run("compress", "-", "-O", source.with_name("out"), *FAST, stdin=source.read_bytes())
     assert files(source.parent) == ["a.png", "b.ttk", "out/stdin.ttk"]

@@ -97,11 +97,11 @@ def test_verifying_finds_a_coder_that_lies(monkeypatch):
 def test_bounds_of_a_header_are_checked():
     header = container.unpack(compress(photo(20, 20))).header
     for layout, message in [
-        (TileLayout(Grid(800, 800), 1), "more than the limit"),
+        (TileLayout(Grid(1100, 1100), 1), "more than the limit"),
         (TileLayout(Grid(1, 1), 3), "bytes of packed tokens"),
         (TileLayout(Grid(1, 1), 5), "more than the model has"),
     ]:
-        data = container.pack(replace(header, layout=layout), [bytes(80_000)])
+        data = container.pack(replace(header, layout=layout), [bytes(160_000)])
         with pytest.raises(FormatError, match=message):
             TOY.decompress(data)
     short = container.pack(replace(header, layout=TileLayout(Grid(1, 1), 3)), [bytes(3)])

@@ -9,6 +9,7 @@ from releases import flextok_folder, official_config, own
 from run import run
 
 from titokzip import zoo
+from titokzip.zoo import embedded
 
 pytestmark = pytest.mark.usefixtures("known", "bounded")
 
@@ -90,7 +91,7 @@ def test_manifests_that_are_absurd(tiny, field):
     right = json.loads(tiny.path.read_text())
     for value in [*WRONG, None]:
         tiny.path.write_text(json.dumps(right | {field: value}))
-        refused(lambda: zoo.load(zoo.read_manifest(tiny.path)))
+        refused(lambda: zoo.load_tokenizer(zoo.read_manifest(tiny.path)))
         refused(lambda: zoo.verify(zoo.read_manifest(tiny.path)))
         run("models", "list")
 
@@ -99,7 +100,7 @@ def test_manifests_that_are_absurd(tiny, field):
 def test_manifests_of_weights_that_are_no_file(tiny, where):
     right = json.loads(tiny.path.read_text())
     tiny.path.write_text(json.dumps(right | {"weights": where}))
-    refused(lambda: zoo.load(zoo.read_manifest(tiny.path)))
+    refused(lambda: zoo.load_tokenizer(zoo.read_manifest(tiny.path)))
     run("models", "list")
     run("models", "verify", "tiny-6", code=3)
 
@@ -124,7 +125,7 @@ def test_escape_codes_never_reach_the_terminal(tmp_path, known):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / f"{ESCAPE}.model.json").write_text("{}")
     (tmp_path / "models" / "a.model.json").write_text(json.dumps({"format": ESCAPE}))
-    metadata = {"__metadata__": {"format": "titokzip model 1", "name": ESCAPE, "licence": ESCAPE}}
+    metadata = {"__metadata__": {"format": embedded.FORMAT, "name": ESCAPE, "licence": ESCAPE}}
     raw(tmp_path / "models" / "b.safetensors", metadata)
     results += [run("models", "verify", code=3), run("models", "list"), run("doctor")]
     results.append(run("models", "rm", ESCAPE, code=3))

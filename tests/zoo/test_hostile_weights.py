@@ -57,7 +57,7 @@ def test_floating_point_of_any_width_is_taken(tmp_path, dtype):
     save_file(
         weights(DIRECT) | {NAME: torch.zeros(32, dtype=dtype)}, tmp_path / "tiny-6.safetensors"
     )
-    tokenizer = zoo.load(zoo.add(tmp_path / "tiny-6.safetensors")).tokenizer
+    tokenizer = zoo.load_tokenizer(zoo.add(tmp_path / "tiny-6.safetensors"))
     assert {parameter.dtype for parameter in tokenizer.parameters()} == {torch.float32}
 
 

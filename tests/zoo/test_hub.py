@@ -17,9 +17,9 @@ from releases import REVISION, TINY, Hub, official_folder, register
 from run import files
 from titoks import DIRECT, build, images, weights
 
-from titokzip import zoo
-from titokzip.codec import Codec
+from titokzip import loading, zoo
 from titokzip.errors import ModelError
+from titokzip.images import plain
 
 library = pytest.importorskip("huggingface_hub")
 constants = pytest.importorskip("huggingface_hub.constants")
@@ -66,8 +66,8 @@ def test_pulled_once(hub, tmp_path):
     assert manifest.digest.hex() == hub.sums["model.safetensors"]
     assert manifest.config["revision"] == REVISION
     assert len(hub.fetched()) == len(hub.fetched("config.json")) == 1
-    codec = Codec.load("tiny-6", "cpu")
-    assert codec.decompress(codec.compress(photo(40, 30))).size == (40, 30)
+    codec = loading.load("tiny-6", "cpu")
+    assert codec.decompress(codec.compress(plain(photo(40, 30)))).size == (40, 30)
 
 
 def test_pulled_again_without_traffic(hub):
@@ -159,7 +159,7 @@ def test_a_repository_of_a_pickle_alone(pickled, monkeypatch):
     assert manifest.weights[0].name == "pytorch_model.bin"
     assert (manifest.config["config"], manifest.config["revision"]) == (None, REVISION)
     tiles = images(2, 32)
-    assert torch.equal(zoo.load(manifest).tokenizer.encode(tiles), build(DIRECT).encode(tiles))
+    assert torch.equal(zoo.load_tokenizer(manifest).encode(tiles), build(DIRECT).encode(tiles))
     manifest.path.unlink()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert zoo.pull(TINY) == manifest

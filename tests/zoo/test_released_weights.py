@@ -39,7 +39,7 @@ def test_usage_statistics_of_training_are_ignored(folder):
     save_file(
         weights(DIRECT) | {"quantize.embed_prob": torch.ones(64)}, folder / "model.safetensors"
     )
-    zoo.load(zoo.add(folder))
+    zoo.load_tokenizer(zoo.add(folder))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_config_without_is_legacy_is_legacy(tmp_path):
 def test_legacy_weights_load_as_legacy(monkeypatch, tmp_path):
     register(monkeypatch, config=TWO_STAGE)
     save_file(weights(TWO_STAGE), tmp_path / "tiny-6.safetensors")
-    tokenizer = zoo.load(zoo.add(tmp_path / "tiny-6.safetensors")).tokenizer
+    tokenizer = zoo.load_tokenizer(zoo.add(tmp_path / "tiny-6.safetensors"))
     assert tokenizer.config.is_legacy
     assert torch.equal(tokenizer.encode(images(2, 32)), build(TWO_STAGE).encode(images(2, 32)))
 

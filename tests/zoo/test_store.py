@@ -12,10 +12,10 @@ from run import files
 from safetensors.torch import load_file, save_file
 from titoks import DIRECT, build, images, weights
 
-from titokzip import zoo
+from titokzip import loading, zoo
 from titokzip.bitstream.container import unpack
-from titokzip.codec import Codec
 from titokzip.errors import ModelError
+from titokzip.images import plain
 from titokzip.rate_control import Rate
 
 pytestmark = pytest.mark.usefixtures("known")
@@ -32,12 +32,15 @@ def test_a_folder_is_added_and_loaded(folder, tmp_path):
     manifest = zoo.add(folder)
     assert files(tmp_path / "models") == ["tiny-6.model.json"]
     assert manifest == zoo.find("tiny-6") == zoo.find(str(manifest.path)) == next(zoo.manifests())
-    assert (manifest.tokens, manifest.vocabulary, manifest.licence) == (6, 64, "Apache-2.0")
+    assert (manifest.kind, manifest.licence, manifest.size_note) == (
+        "titok",
+        "Apache-2.0",
+        "5 a tile",
+    )
+    assert zoo.vocabulary_of(manifest.fingerprint[:4]) == 64
     assert manifest.weights == (folder / "model.safetensors",)
     assert manifest.size == manifest.weights[0].stat().st_size
-    loaded = zoo.load(manifest)
-    assert loaded.fingerprint == manifest.fingerprint
-    tokens = loaded.tokenizer.encode(images(2, 32))
+    tokens = zoo.load_tokenizer(manifest).encode(images(2, 32))
     assert torch.equal(tokens, build(DIRECT).encode(images(2, 32)))
 
 
@@ -47,8 +50,8 @@ def test_pickles_of_tensors_are_added(folder, legacy):
     same = zoo.add(folder, name="other", like="tiny-6")
     assert manifest.name == "tiny-6"
     assert manifest.fingerprint == same.fingerprint
-    tokens = zoo.load(manifest).tokenizer.encode(images(2, 32))
-    assert torch.equal(tokens, zoo.load(same).tokenizer.encode(images(2, 32)))
+    tokens = zoo.load_tokenizer(manifest).encode(images(2, 32))
+    assert torch.equal(tokens, zoo.load_tokenizer(same).encode(images(2, 32)))
 
 
 def test_manifests_are_kept_where_caches_are(folder, monkeypatch, tmp_path):
@@ -108,12 +111,12 @@ def test_weights_that_changed_are_refused(folder):
     manifest = zoo.add(folder)
     zoo.verify(manifest)
     changed(manifest, lambda data: data.append(0))
-    for check in (zoo.load, zoo.verify):
+    for check in (zoo.load_tokenizer, zoo.verify):
         with pytest.raises(ModelError, match="damaged, or not the weights"):
             check(manifest)
     manifest.weights[0].unlink()
     with pytest.raises(ModelError, match="gone from"):
-        zoo.load(manifest)
+        zoo.load_tokenizer(manifest)
 
 
 def test_any_changed_byte_fails_verification(folder):
@@ -129,7 +132,7 @@ def test_another_codebook_is_another_model(folder, monkeypatch):
     state["quantize.embedding.weight"][3, 2] += 1
     save_file(state, folder / "model.safetensors")
     with pytest.raises(ModelError, match="not the weights that were added"):
-        zoo.load(manifest)
+        zoo.load_tokenizer(manifest)
     other = zoo.add(folder, name="other", like="tiny-6")
     assert other.fingerprint[:2] == manifest.fingerprint[:2] == TINY.prefix
     assert other.fingerprint[2:4] != manifest.fingerprint[2:4]
@@ -151,9 +154,9 @@ def flextok(monkeypatch, tmp_path):
 def test_flextoks_are_added_too(flextok):
     manifest = zoo.add(flextok)
     assert (manifest.kind, manifest.fingerprint[:2]) == ("flextok", FLEXTOK.prefix)
-    assert zoo.load(manifest).tokenizer.config == flextoks.TINY
-    codec = Codec.load("flextok-tiny", "cpu")
-    data = codec.compress(photo(40, 30), Rate(tokens=3))
+    assert zoo.load_tokenizer(manifest).config == flextoks.TINY
+    codec = loading.load("flextok-tiny", "cpu")
+    data = codec.compress(plain(photo(40, 30)), Rate(tokens=3))
     assert zoo.find_fingerprint(unpack(data).header.model) == manifest
     assert codec.decompress(data).size == (40, 30)
 
@@ -193,7 +196,7 @@ def test_damaged_manifests_are_passed_over_and_refused(folder):
         with pytest.raises(ModelError, match=message):
             zoo.read_manifest(manifest.path)
     manifest.path.write_text(json.dumps(right | {"length": "x"}))
-    assert zoo.read_manifest(manifest.path).tokens == 6
+    assert zoo.read_manifest(manifest.path).fingerprint == manifest.fingerprint
     del right["revision"]
     for text in ("", "[]", "1", "{", json.dumps(right)):
         manifest.path.write_text(text)
@@ -232,7 +235,7 @@ def test_only_manifests_in_their_folder_are_removed(folder, tmp_path):
 
 def test_files_find_their_model(folder, monkeypatch, tmp_path):
     manifest = zoo.add(folder)
-    named = unpack(Codec.load("tiny-6", "cpu").compress(photo(40, 30))).header.model
+    named = unpack(loading.load("tiny-6", "cpu").compress(plain(photo(40, 30)))).header.model
     assert zoo.find_fingerprint(named) == manifest
     assert zoo.name_of(named) == "tiny-6"
     zoo.remove(manifest)

@@ -118,9 +118,10 @@ def identity(model: str) -> dict[str, Any]:
         ModelError: it is not here.
     """
     manifest = zoo.find(model)
+    against = manifest.trained_against
     return {
         "name": manifest.name,
         "fingerprint": manifest.fingerprint.hex(),
         "digest": manifest.digest.hex(),
-        "trained_against": manifest.trained_against and list(manifest.trained_against),
+        "trained_against": None if against is None else list(against),
     }

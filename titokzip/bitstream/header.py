@@ -11,7 +11,7 @@ MAGIC: Final = 0x97
 VERSION: Final = 2  # 0 and 1 were drafts
 FINGERPRINT_BYTES: Final = 4
 # Fingerprints with a codebook ID, from 1. An ID never changes its fingerprint.
-CODEBOOKS: Final = (bytes.fromhex("00000000"),)
+CODEBOOKS: Final = (bytes.fromhex("c72f62a3"),)
 DEFAULT_SIDE: Final = 256  # pixels, of an image or of a tile whose size is not stored
 MAX_LAYERS: Final = 8
 MAX_TOKENS: Final = 256  # per tile

@@ -37,4 +37,5 @@ class Agreement:
         part = self._sums[: 2 + height, : 2 + width]
         rows = part[:-2] + part[1:-1] + part[2:]
         sums = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] - part[1:-1, 1:-1]
-        return sums.clip(-_LIMIT, _LIMIT).astype(np.int8)
+        limited: NDArray[np.int8] = sums.clip(-_LIMIT, _LIMIT).astype(np.int8)
+        return limited

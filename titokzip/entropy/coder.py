@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from titokzip.entropy import block_features, pyramid_features, signs, symbols
 from titokzip.entropy.context_model import ContextModel
 from titokzip.entropy.contexts import Contexts
-from titokzip.entropy.integer_network import LOGIT_LIMIT, SIGN_SCALE
+from titokzip.entropy.integer_network import SIGN_SCALE, to_logits
 from titokzip.entropy.neighbours import PHASES, Phase
 from titokzip.entropy.range_coder import SymbolDecoder, SymbolEncoder
 from titokzip.entropy.signs import Positions
@@ -93,8 +93,7 @@ class _SignLogits:
             self._maps = signs.maps(self._band, self._contexts)
         place = at[0] * phase.stride + phase.row, at[1] * phase.stride + phase.column
         found = signs.features(self._maps, self._contexts.known[self._band], place)
-        sums = np.floor(self._weights @ found * np.float32(SIGN_SCALE))
-        return (sums.clip(-LOGIT_LIMIT, LOGIT_LIMIT - 1) + LOGIT_LIMIT).astype(np.intp)
+        return to_logits(self._weights @ found * np.float32(SIGN_SCALE))
 
 
 class _Encoder:
@@ -117,7 +116,7 @@ class _Encoder:
         values = phase.of(band.of_integers(self.integers))
         magnitudes = np.abs(values).ravel()
         symbols.encode_magnitudes(magnitudes, logits, self.tables, self._coder)
-        at = np.nonzero(values)
+        at = _nonzero(values)
         if at[0].size:
             positive = (values[at] > 0).astype(np.int32)
             self._coder.encode(positive, symbols.sign_rows(signs(at), self.tables))
@@ -152,7 +151,7 @@ class _Decoder:
     def values(self, band: Band, phase: Phase, logits: Logits, signs: Signs) -> Values:
         shape = phase.of(band.of_integers(self._integers)).shape
         values = symbols.decode_magnitudes(logits, self.tables, self._coder).reshape(shape)
-        at = np.nonzero(values)
+        at = _nonzero(values)
         if at[0].size:
             positive = self._coder.decode(symbols.sign_rows(signs(at), self.tables))
             values[at] *= 2 * positive - 1
@@ -160,6 +159,12 @@ class _Decoder:
 
     def keep(self, band: Band, values: Values) -> bool:
         return True
+
+
+def _nonzero(values: Values) -> Positions:
+    """List the cells [n] that are not zero."""
+    rows, columns = np.nonzero(values)
+    return rows, columns
 
 
 def layer_of(band: Band, layers: int, depth: int) -> int:

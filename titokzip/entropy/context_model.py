@@ -59,15 +59,15 @@ def from_arrays(arrays: Arrays) -> ContextModel:
     Raises:
         ValueError: one is missing, or has another type, shape or range.
     """
-    kinds = [
+    pyramid, blocks = (
         Networks(
             Network(**_checked(f"{kind}.cells.", arrays, _CELLS, features)),
             FlagNetwork(**_checked(f"{kind}.flags.", arrays, _FLAGS, features)),
             _checked(f"{kind}.", arrays, _SIGNS, features)["signs"],
         )
         for kind, features in (("pyramid", pyramid_features), ("blocks", block_features))
-    ]
-    return ContextModel(*kinds, _tables(arrays))
+    )
+    return ContextModel(pyramid, blocks, _tables(arrays))
 
 
 _CELLS = {
@@ -97,13 +97,10 @@ def _checked(
         if array is None or array.dtype != kind or array.ndim != len(letters):
             raise ValueError(f"{prefix}{name} is missing or is no {kind} of {len(letters)} axes")
         for letter, size in zip(letters, array.shape, strict=True):
-            if sizes.setdefault(letter, size) != size or not 1 <= size <= max(
-                _MAX_HIDDEN, features.CLASSES
-            ):
+            free = letter in "HK" and 1 <= size <= _MAX_HIDDEN
+            if sizes.setdefault(letter, size if free else -1) != size:
                 raise ValueError(f"{prefix}{name} has a wrong shape: {array.shape}")
         found[name] = array.astype(np.float32)
-    if max(sizes.get("H", 1), sizes.get("K", 1)) > _MAX_HIDDEN:
-        raise ValueError(f"{prefix}* has more than {_MAX_HIDDEN} hidden units")
     return found
 
 
@@ -115,7 +112,7 @@ def _tables(arrays: Arrays) -> Tables:
         raise ValueError("probabilities are below 2^24 and rows of sizes sum to 2^24")
     if steps.max() > MAX_STEP:
         raise ValueError(f"a step is at most {MAX_STEP}")
-    return Tables(probabilities, steps, sizes - 1.0)
+    return Tables(probabilities, steps, (sizes - 1).astype(np.float64))
 
 
 def _table(name: str, arrays: Arrays, shape: tuple[int, ...]) -> NDArray[np.int64]:

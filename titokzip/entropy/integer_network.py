@@ -61,7 +61,14 @@ class Network:
         first = _activate(first + bias[:, None], _FIRST)
         second = _activate(self.second @ first + self.second_bias[:, None], _SECOND)
         last = (self.last @ second + self.last_bias[:, None]) * np.float32(_LAST)
-        return (np.floor(last).clip(-LOGIT_LIMIT, LOGIT_LIMIT - 1) + LOGIT_LIMIT).astype(np.intp)
+        return to_logits(last)
+
+
+def to_logits(sums: Integers) -> NDArray[np.intp]:
+    """Round scaled sums down to logits + 192."""
+    limited = np.floor(sums).clip(-LOGIT_LIMIT, LOGIT_LIMIT - 1) + LOGIT_LIMIT
+    logits: NDArray[np.intp] = limited.astype(np.intp)
+    return logits
 
 
 def _activate(sums: Integers, scale: float) -> Integers:
@@ -87,5 +94,4 @@ class FlagNetwork:
         slopes = self.step[band] * (step - _STEP_CENTRE) + self.size[band] * (size - _SIZE_CENTRE)
         sums = self.scalars @ scalars + self.band[band] + np.floor(slopes / 16)
         hidden = _activate(sums.astype(np.float32), _FIRST)
-        last = np.floor((self.last @ hidden + self.last_bias[0]) * np.float32(_LAST))
-        return int(np.clip(last, -LOGIT_LIMIT, LOGIT_LIMIT - 1)) + LOGIT_LIMIT
+        return int(to_logits((self.last @ hidden + self.last_bias) * np.float32(_LAST))[0])

@@ -66,7 +66,7 @@ def _logarithms() -> Features:
 _LOGARITHMS = _logarithms()
 
 
-def logarithm(sums: NDArray[np.signedinteger]) -> Features:
+def logarithm(sums: NDArray[np.signedinteger] | np.signedinteger) -> Features:
     """Give floor(16 log2(1 + n)) of sums n; those above 32,767 count as that."""
     return _LOGARITHMS.take(sums, mode="clip")
 
@@ -80,15 +80,16 @@ def enlarged(part: NDArray[Any], height: int, width: int, factor: int) -> NDArra
     """Repeat each cell `factor` times along both axes, and the last ones as often as needed."""
     y = np.minimum(np.arange(height) // factor, part.shape[0] - 1)
     x = np.minimum(np.arange(width) // factor, part.shape[1] - 1)
-    return part[y[:, None], x]
+    found: NDArray[Any] = part[y[:, None], x]
+    return found
 
 
-def around(padded: NDArray[T]) -> NDArray[T]:
+def around(padded: NDArray[Any]) -> NDArray[Any]:
     """Sum the eight neighbours of each cell [h, w] of a band that is padded by MARGIN."""
     part = padded[MARGIN - 1 : 1 - MARGIN, MARGIN - 1 : 1 - MARGIN]
     rows = part[:-2] + part[1:-1]
     rows += part[2:]
-    sums = rows[:, :-2] + rows[:, 1:-1]
+    sums: NDArray[Any] = rows[:, :-2] + rows[:, 1:-1]
     sums += rows[:, 2:]
     sums -= part[1:-1, 1:-1]
     return sums

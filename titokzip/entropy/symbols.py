@@ -92,7 +92,8 @@ def size_class(rest: Values) -> Values:
     """Give the size classes of magnitudes less one, 2 and more."""
     octaves = np.frexp(rest.astype(np.float64))[1] - 1  # of 2 and 3: 1
     halves = rest >> (octaves - 1) & 1
-    return (2 * (octaves - 1) + halves).astype(np.int32)
+    classes: Values = (2 * (octaves - 1) + halves).astype(np.int32)
+    return classes
 
 
 assert SIZE_CONTEXTS * 8 == 2 * LOGIT_LIMIT

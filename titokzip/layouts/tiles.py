@@ -18,13 +18,14 @@ from titokzip.bitstream import container
 from titokzip.bitstream.container import Contents
 from titokzip.bitstream.header import FINGERPRINT_BYTES, Header, TileLayout
 from titokzip.entropy import Tokens
-from titokzip.errors import FormatError, ImageError, PixelLimitError, TitokzipError
+from titokzip.errors import FormatError, PixelLimitError, TitokzipError, Transparent
 from titokzip.images import InputImage
 from titokzip.layouts.protocol import Encoded, Size
 from titokzip.rate_control import Rate, TileTokens
 from titokzip.runtime.batching import batch_size, decode_features, encode_tiles, group_images
 from titokzip.runtime.compilation import compile_tokenizer
 from titokzip.runtime.device import choose
+from titokzip.runtime.fork import survive_forks
 from titokzip.runtime.precision import resolve
 from titokzip.runtime.tiled_decoding import decode_tiles
 from titokzip.tiling import Grid, Tiles, join, resample, split
@@ -117,7 +118,7 @@ class Tiled:
     def _planned(self, image: InputImage, rate: Rate) -> tuple[InputImage, Header | TitokzipError]:
         try:
             if image.alpha is not None:
-                raise ImageError("it is transparent, and this model has no alpha channel")
+                raise Transparent("it is transparent, and this model has no alpha channel")
             size, grey = image.size, image.grey
             unplanned = Header(self.fingerprint, *size, TileLayout(Grid(1, 1), 1), grey)
             return image, rate_control.plan_tiles(rate, unplanned, self.about)
@@ -165,6 +166,7 @@ def load_tiles(
     truncate: bool = False,
 ) -> Tiled:
     """Load a released tokenizer; see `titokzip.loading.load`."""
+    survive_forks()
     device = choose(device)
     tokenizer = zoo.load_tokenizer(manifest, device)
     tokenizer.set_decoder_dtype(resolve(precision, device))

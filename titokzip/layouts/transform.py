@@ -29,6 +29,7 @@ from titokzip.tokenizers.embedded.rate import Encoder
 from titokzip.transform import planes as channels
 from titokzip.transform.bands import flatten
 from titokzip.transform.pyramid import Integers, synthesise
+from titokzip.transform.resample import enlarge
 from titokzip.transform.working_size import working_blocks
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 Planes = NDArray[np.float32]
 
 FINEST_REFINED = 96  # step index: the network gains nothing over finer ones
+_LARGE = 2**24  # pixels of an image that is enlarged in 8 bits
+_LANCZOS = Image.Resampling.LANCZOS
 
 
 class Transformed:
@@ -142,16 +145,19 @@ class Transformed:
         planes = synthesise(dequantize(self._integers(contents), layout.step))
         decoded = channels.to_channels(planes)
         colours, alpha = np.split(decoded, [len(decoded) - header.alpha])
-        own = header.width, header.height
         if layout.refined:
             rows, columns = colours.shape[1:]
-            double = size is not None and 2 * rows <= own[1] and 2 * columns <= own[0]
+            double = size is not None and 2 * columns <= size[0] and 2 * rows <= size[1]
             colours = self._refined(colours, layout.step, double)
-        parts = [part for part in (colours, alpha) if len(part)]
-        if size is not None:
-            parts = [channels.enlarge(part, *own, layout.blocks) for part in parts]
-        image = _to_image(np.concatenate(parts), self.truncate)
-        return image if size in (None, own) else image.resize(size, Image.Resampling.LANCZOS)
+        parts = colours
+        if header.alpha:
+            parts = np.concatenate([colours, enlarge(alpha, *colours.shape[1:])])
+        if not layout.blocks:
+            parts = parts[:, : header.height, : header.width]
+        if size is not None and size[0] * size[1] <= _LARGE:
+            parts = enlarge(parts, size[1], size[0])
+        image = _to_image(parts, self.truncate)
+        return image if size in (None, image.size) else image.resize(size, _LANCZOS)
 
     def _refined(self, colours: Planes, step: int, double: bool) -> Planes:
         """Improve channels [1 or 3, H, W] by the decoder network."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from titokzip.errors import ModelError
 from titokzip.runtime import precision
 from titokzip.runtime.device import choose
+from titokzip.runtime.fork import survive_forks
 from titokzip.tokenizers.embedded.network import RefinementNetwork
 from titokzip.tokenizers.embedded.quantizer import step_size
 
@@ -75,6 +76,7 @@ def load_refiner(
     network: RefinementNetwork, device: str, precision_name: str, compiled: bool
 ) -> Refiner:
     """Place a network on a device, in a precision; compiled for bulk work."""
+    survive_forks()
     device = choose(device)
     refiner = Refiner(network, device, precision.resolve(precision_name, device))
     if compiled:

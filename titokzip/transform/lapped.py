@@ -44,7 +44,7 @@ def analyse(samples: Samples) -> Samples:
 
 
 def synthesise(frequencies: Samples) -> Samples:
-    """Transform frequencies of blocks [..., B, S] into samples [..., B S]; the inverse of `analyse`."""
+    """Transform frequencies [..., B, S] into samples [..., B S]; the inverse of `analyse`."""
     blocks = frequencies.shape[-2]
     mixed = (frequencies @ cosines()).reshape(*frequencies.shape[:-2], -1)
     if blocks > 1:

@@ -25,7 +25,7 @@ from titokzip.zoo.hashing import Tensors, digest
 from titokzip.zoo.manifest import Manifest
 
 if TYPE_CHECKING:
-    from titokzip.tokenizers.embedded.network import RefinementNetwork
+    from titokzip.tokenizers.embedded.network import NetworkConfig, RefinementNetwork
 
 FORMAT: Final = "titokzip model 2"
 KIND: Final = "transform"
@@ -45,6 +45,9 @@ def read_manifest(path: Path) -> Manifest:
         raise ModelError(
             f"{path}: not a titokzip model; `titokzip models add` takes released weights"
         )
+    kind = metadata.get("kind", KIND)
+    if kind != KIND:
+        raise ModelError(f"{path}: models of kind {kind!r:.40} are newer than this titokzip")
     try:
         for key in ("name", "licence", "size_note"):
             if not metadata[key].isprintable():
@@ -96,7 +99,7 @@ def load_decoder(manifest: Manifest, device: str = "cpu") -> "RefinementNetwork"
     import torch
 
     from titokzip.tokenizers.checkpoint import check_finite
-    from titokzip.tokenizers.embedded.network import NetworkConfig, RefinementNetwork
+    from titokzip.tokenizers.embedded.network import RefinementNetwork
 
     tensors = _read(manifest.path, _DECODER)
     if digest(tensors, manifest.config) != manifest.digest:
@@ -105,9 +108,9 @@ def load_decoder(manifest: Manifest, device: str = "cpu") -> "RefinementNetwork"
     try:
         check_finite(state)
         with torch.device("meta"):
-            network = RefinementNetwork(NetworkConfig(**_tuples(manifest.config)))
+            network = RefinementNetwork(_network_config(manifest.config, len(tensors)))
         network.load_state_dict(state, strict=True, assign=True)
-    except (RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+    except (ModelError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         reason = " ".join(str(error).split())[:200]  # torch lists every tensor, one per line
         raise ModelError(f"{manifest.path}: does not fit its manifest ({reason})") from error
     return network.eval().requires_grad_(False)
@@ -176,8 +179,15 @@ def _read(path: Path, prefix: str) -> dict[str, NDArray[Any]]:
         }
 
 
-def _tuples(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Make tuples of the lists that JSON has in their place."""
-    return {
+def _network_config(config: Mapping[str, Any], tensors: int) -> "NetworkConfig":
+    """Read a config, whose lists are tuples, that asks for no more than there are tensors."""
+    from titokzip.tokenizers.embedded.network import NetworkConfig
+
+    fields: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
     }
+    found = NetworkConfig(**fields)
+    sizes, depths = (*found.widths, found.conditions), (*found.encoder, *found.decoder)
+    if min(sizes) < 1 or min(depths) < 0 or len(sizes) + sum(depths) > tensors:
+        raise ValueError("widths or depths are out of range")
+    return found

@@ -1,14 +1,15 @@
 """Working sizes that the encoder may choose among, and estimates of what each is worth.
 
 The quality of an image is a slope: the squared error that a bit must save, as a mean over the
-pixels of the source, all planes together. Every working size has
-its own step at a slope, because errors of a smaller working image are spread over more pixels of
-the source: steps are proportional to the root of the number of working pixels. The best size at a
-slope is the one with the least squared error plus slope times bits.
+pixels of the source, all planes together. Every working size has its own step at a slope, because
+errors of a smaller working image are spread over more pixels of the source: steps are proportional
+to the root of the number of working pixels. The best size at a slope is the one with the least
+squared error plus slope times bits.
 
 C planes, W x H pixels.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from math import log2
@@ -16,7 +17,7 @@ from math import log2
 import numpy as np
 
 from titokzip.errors import RateError
-from titokzip.tokenizers.embedded.quantizer import FINEST_STEP, LAMBDA, STEPS_PER_OCTAVE
+from titokzip.tokenizers.embedded.quantizer import FINEST_STEP, LAMBDA, STEPS_PER_OCTAVE, step_size
 from titokzip.tokenizers.embedded.statistics import Statistics
 from titokzip.transform import planes as conversion
 from titokzip.transform import pyramid as transform
@@ -28,6 +29,7 @@ from titokzip.transform.working_size import fits_whole, largest, working_blocks
 MAX_STEP = 255
 # Pixels of the working image that are usual for photos: so many times a power of the slope.
 _USUAL_PIXELS, _USUAL_POWER = 5050.0, -0.77
+_USUAL_PIXELS_A_BIT = 4.0
 _BIAS = 0.035  # of estimates with the number of pixels, which are too low for many
 
 
@@ -47,13 +49,21 @@ class Candidate:
 
     def step(self, slope: float) -> int:
         """Give the step index at a slope."""
-        step = (slope / LAMBDA * self.pixels) ** 0.5
-        return int(np.clip(round(STEPS_PER_OCTAVE * log2(step / FINEST_STEP)), 0, MAX_STEP))
+        index = STEPS_PER_OCTAVE * log2(self._step_size(slope) / FINEST_STEP)
+        return int(np.clip(round(index), 0, MAX_STEP))
+
+    def weight(self, slope: float) -> float:
+        """Give what a bit is worth at a slope, in squared steps of its index."""
+        weight = LAMBDA * (self._step_size(slope) / step_size(self.step(slope))) ** 2
+        return float(np.clip(weight, LAMBDA / 8, LAMBDA * 8))
 
     def estimate(self, slope: float) -> tuple[float, float]:
         """Estimate the bits at a slope, and the squared error a pixel of the source."""
-        bits, error = self.statistics.estimate(self.step(slope))
+        bits, error = self.statistics.estimate(self._step_size(slope))
         return bits, self.residual + error / self.pixels
+
+    def _step_size(self, slope: float) -> float:
+        return float((slope / LAMBDA * self.pixels) ** 0.5)
 
 
 class Candidates:
@@ -66,7 +76,8 @@ class Candidates:
             RateError: the image is too large, or too long and narrow, for any working size.
         """
         height, width = source.shape[1:]
-        self.source, self.size = source, size or (width, height)
+        self.source = source
+        self.size: tuple[int, int] = size or (width, height)
         self.sizes = _ladder(self.size, min(width, height))
         if not self.sizes:
             raise RateError(
@@ -87,26 +98,24 @@ class Candidates:
         return [i for i in (index, index - 1, index + 1) if 0 <= i < len(self.sizes)]
 
     def best(self, slope: float) -> int:
-        """Search the place of the working size of least cost at a slope, from the usual one on."""
-        costs: dict[int, float] = {}
-
-        def cost(index: int) -> float:
-            if index not in costs:
-                bits, error = self.at(index).estimate(slope)
-                costs[index] = (error + slope * bits) * self._pixels[index] ** _BIAS
-            return costs[index]
-
-        index = self._usual(slope)
-        while True:
-            best = min(self.beside(index), key=cost)
-            if best == index:
-                return index
-            index = best
-
-    def _usual(self, slope: float) -> int:
-        """Give the index of the size that is usual for photos at a slope."""
+        """Search the place of the working size of least cost at a slope."""
         pixels = _USUAL_PIXELS * slope**_USUAL_POWER
-        return int(np.argmin(np.abs(np.log(self._pixels / pixels))))
+        return self._descend(pixels, lambda index: self.cost(index, slope))
+
+    def nearest(self, bits: float, cost: Callable[[int], float]) -> int:
+        """Search the place of least cost, from the size on that is usual for a number of bits."""
+        return self._descend(_USUAL_PIXELS_A_BIT * bits, cost)
+
+    def cost(self, index: int, slope: float) -> float:
+        """Estimate what an image costs at a place in `sizes` and a slope."""
+        bits, error = self.at(index).estimate(slope)
+        return float((error + slope * bits) * self._pixels[index] ** _BIAS)
+
+    def _descend(self, pixels: float, cost: Callable[[int], float]) -> int:
+        index = int(np.argmin(np.abs(np.log(self._pixels / pixels))))
+        while (best := min(self.beside(index), key=cost)) != index:
+            index = best
+        return index
 
 
 def _ladder(size: tuple[int, int], shorter: int) -> list[int]:

@@ -26,9 +26,9 @@ TYPICAL_SIZE = 7.0  # log2 of the side of a square of as many pixels
 class NetworkConfig:
     """Widths and depths of the levels, at 1, 1/2, 1/4, 1/8 of the working resolution."""
 
-    widths: tuple[int, ...] = (24, 64, 96, 192)
-    encoder: tuple[int, ...] = (1, 2, 2, 2)  # residual blocks on the way down, the last included
-    decoder: tuple[int, ...] = (1, 2, 2, 0)  # on the way up
+    widths: tuple[int, ...] = (32, 64, 96, 192)
+    encoder: tuple[int, ...] = (2, 2, 2, 2)  # residual blocks on the way down, the last included
+    decoder: tuple[int, ...] = (2, 2, 2, 0)  # on the way up
     conditions: int = 32  # width of the embedding of step and size
 
 

@@ -84,6 +84,7 @@ class Quantizer:
         self.saved = 0.0  # squared error, against an image of zeros
 
     def is_empty(self, band: Band, logit: int) -> bool:
+        """Begin a band; one of small coefficients is empty."""
         self._scaled = band.of(self.coefficients) * (1 / self.steps[band.plane])
         self._logit, self._bits, self._gain = logit, 0.0, 0.0
         if band.level == 0 or np.abs(self._scaled).max() >= _SMALL:
@@ -92,6 +93,7 @@ class Quantizer:
         return True
 
     def values(self, band: Band, phase: Phase, logits: Logits, signs: Signs) -> Values:
+        """Choose the integers [h', w'] of a phase."""
         scaled = phase.of(self._scaled)
         sizes = np.abs(scaled).ravel()
         upper = np.minimum(sizes + np.float32(0.5), LARGEST).astype(np.int32)
@@ -104,7 +106,9 @@ class Quantizer:
             bits[at] = spent
             upper[at] = chosen
         self._bits += float(bits.sum())
-        return np.where(scaled < 0, -1, 1) * upper.reshape(scaled.shape)
+        chosen = upper.reshape(scaled.shape)
+        found: Values = np.where(scaled < 0, -chosen, chosen)
+        return found
 
     def _choose(
         self, sizes: NDArray[np.float32], upper: Values, logits: Logits
@@ -124,6 +128,7 @@ class Quantizer:
         return chosen, bits
 
     def keep(self, band: Band, values: Values) -> bool:
+        """Tell whether a band is worth its bits."""
         saved = self._gain * float(self.steps[band.plane]) ** 2
         if band.level == 0:
             self.bits += self._bits

@@ -7,7 +7,7 @@ quantisations correct the prediction.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import log2
+from math import inf, log2
 
 import numpy as np
 
@@ -22,15 +22,19 @@ from titokzip.transform.pyramid import Integers
 
 FileSize = Callable[[int, Sequence[int]], int]  # of the blocks and the lengths of the layers
 
-# Levels are twelfths of an octave of the slope, so steps are an index apart. Level 0 has a step
-# of a pixel's root: the step over the root of the number of working pixels is one.
+# Levels are 48ths of an octave of the slope. At level 0 the step is the root of the number of
+# working pixels.
 _QUALITIES = (1, 10, 20, 30, 50, 65, 80, 90, 100)
-_LEVELS = (45, 25, 2, -19, -33, -44, -61, -105, -175)
-_COARSEST, _FINEST = 200, -330
-_LEVELS_PER_OCTAVE = 20  # of bytes, usually
+_LEVELS = (180, 100, 8, -76, -132, -176, -244, -420, -700)
+_COARSEST, _FINEST = 800, -1320
+_LEVELS_PER_OCTAVE = 80  # of bytes, usually
 _LAYER_BYTES = (1200, 4000)  # from which on a file has two layers, and three
 _SMALL_BITS = 2500  # below which an image is quantised at several working sizes
-_MAX_PASSES = 6
+_MAX_PASSES = 7
+_BIAS = 0.025  # of predicted errors with the number of pixels, which are too low for many
+_FULL = 0.986  # of a limit, which is enough
+_AIM = 0.994  # of a limit, for the next try
+_NEAR = 0.04  # from a limit, within which an estimated size is worth the real one
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,55 @@ class Encoded:
 
 @dataclass(frozen=True)
 class _Trial:
-    level: int
     candidate: Candidate
     step: int
     integers: Integers
-    length: float  # of the payload, in bytes
+    length: float  # of the payload, in bytes, as the quantiser estimates it
     error: float  # squared, a pixel of the source
+
+
+@dataclass
+class _Search:
+    """How far the search for the finest file of one working size within a limit has come."""
+
+    limit: int
+    file_size: FileSize
+    fits: int = _COARSEST + 1  # finest level known to fit
+    fails: int = _FINEST - 1  # coarsest level known to fail
+    best: Encoded | None = None
+    size: int = 0  # of the best, in bytes
+    error: float = inf  # of the best
+    ratio: float = 0.98  # real length over the quantiser's
+
+    def estimated_size(self, candidate: Candidate, length: float) -> int:
+        """Give the bytes of a file whose payload has an estimated length."""
+        return self.file_size(candidate.blocks, _lengths(length))
+
+    def open(self, level: int) -> int:
+        """Give the level nearest to another of those that are open."""
+        return min(max(level, self.fails + 1), self.fits - 1)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no level is open, or the best file is as good as full."""
+        return self.size >= _FULL * self.limit or self.fits - self.fails <= 1
+
+    def learn(self, level: int, size: int) -> int:
+        """Take in the size of a file at a level, and give the level to try next."""
+        if size <= self.limit:
+            self.fits = min(self.fits, level)
+        else:
+            self.fails = max(self.fails, level)
+        return level + round(_LEVELS_PER_OCTAVE * log2(size / (_AIM * self.limit)))
+
+    def offer(self, encoded: Encoded, trial: _Trial) -> int:
+        """Take in a file, and keep it if it is the best; give its size."""
+        lengths = [len(one) for one in encoded.payloads]
+        self.ratio = sum(lengths) / trial.length
+        size = self.file_size(encoded.blocks, lengths)
+        if size <= self.limit and trial.error < self.error:
+            self.best, self.size, self.error = encoded, size, trial.error
+        return size
 
 
 class Encoder:
@@ -73,74 +120,74 @@ class Encoder:
         Raises:
             RateError: even the coarsest file is larger.
         """
-        correction, trials = 1.0, dict[int, _Trial]()
-        level = self._predict(
-            limit, file_size, correction, -round(_LEVELS_PER_OCTAVE * log2(limit / 600))
-        )
-        fits: _Trial | None = None
-        fails = _FINEST - 1
-        while len(trials) < _MAX_PASSES:
-            trial = trials[level] = self._try(level)
-            size = _estimated_size(trial, file_size)
-            predicted, _ = trial.candidate.estimate(_slope(level))
-            correction = trial.length * 8 / predicted
-            if size <= limit:
-                fits = trial if fits is None or level < fits.level else fits
-            else:
-                fails = max(fails, level)
-            nearest = self._predict(limit, file_size, correction, level)
-            level = max(nearest, fails + 1)
-            if fits is not None:
-                level = min(level, fits.level)
-            if level in trials:
+        predictions: dict[int, tuple[int, float]] = {}
+
+        def cost(index: int) -> float:
+            if index not in predictions:
+                predictions[index] = self._predict(index, limit, file_size)
+            return predictions[index][1]
+
+        best = self.candidates.nearest(limit * 8, cost)
+        indices = self.candidates.beside(best) if limit * 8 < _SMALL_BITS else [best]
+        searches = [_Search(limit, file_size) for _ in indices]
+        for index, search in zip(indices, searches, strict=True):
+            cost(index)
+            self._search(search, index, predictions[index][0])
+        found = min(searches, key=lambda search: search.error).best
+        return found or self._smallest(limit, file_size)
+
+    def _search(self, search: _Search, index: int, level: int) -> None:
+        """Search the finest level of a working size, from a level on."""
+        for _ in range(_MAX_PASSES):
+            level = search.open(level)
+            trial = self._quantise(_slope(level), index)
+            size = search.estimated_size(trial.candidate, trial.length * search.ratio)
+            if abs(size / search.limit - 1) < _NEAR:
+                size = search.offer(self._encode(trial), trial)
+            level = search.learn(level, size)
+            if search.is_over:
                 break
-        return self._fitting(fits, fails, limit, file_size)
+        level = search.fits
+        while search.best is None and level <= _COARSEST:
+            trial = self._quantise(_slope(level), index)
+            size = search.offer(self._encode(trial), trial)
+            level += max(2, round(_LEVELS_PER_OCTAVE * log2(size / search.limit)))
 
-    def _fitting(self, fits: _Trial | None, fails: int, limit: int, file_size: FileSize) -> Encoded:
-        """Encode for good; go coarser where the estimate of the size was too low."""
-        level = fits.level if fits is not None else fails + 1
-        while True:
-            trial = fits if fits is not None else self._try(level)
-            encoded = self._encode(trial)
-            size = file_size(encoded.blocks, [len(one) for one in encoded.payloads])
-            if size <= limit:
-                return encoded
-            if level >= _COARSEST:
-                raise RateError(f"this image takes at least {size} bytes; {limit} are too few")
-            fits, level = None, min(level + max(1, round(20 * log2(size / limit))), _COARSEST)
+    def _smallest(self, limit: int, file_size: FileSize) -> Encoded:
+        """Encode the coarsest file that there is."""
+        search = _Search(limit, file_size)
+        trial = self._quantise(_slope(_COARSEST), 0)
+        size = search.offer(self._encode(trial), trial)
+        if search.best is None:
+            raise RateError(f"this image takes at least {size} bytes; {limit} are too few")
+        return search.best
 
-    def _predict(self, limit: int, file_size: FileSize, correction: float, level: int) -> int:
-        """Search the finest level that is predicted to fit, from a level on."""
-        fits, fails = _COARSEST + 1, _FINEST - 1
-        while fits - fails > 1:
-            level = min(max(level, fails + 1), fits - 1)
-            slope = _slope(level)
-            candidate = self.candidates.at(self.candidates.best(slope))
-            length = candidate.estimate(slope)[0] * correction / 8
-            size = file_size(candidate.blocks, _lengths(length))
-            if size <= limit:
-                fits = level
-            else:
-                fails = level
-            move = round(_LEVELS_PER_OCTAVE * log2(size / limit))
-            level += move or (1 if size > limit else -1)
-        return min(fits, _COARSEST)
+    def _predict(self, index: int, limit: int, file_size: FileSize) -> tuple[int, float]:
+        """Predict the finest level of a working size that fits, and what the image costs at it."""
+        candidate, search = self.candidates.at(index), _Search(limit, file_size)
+        level = -round(_LEVELS_PER_OCTAVE * log2(limit / 600))
+        while search.fits - search.fails > 1:
+            level = search.open(level)
+            length = candidate.estimate(_slope(level))[0] / 8
+            level = search.learn(level, search.estimated_size(candidate, length))
+        error = candidate.estimate(_slope(search.fits))[1]
+        return search.fits, error * candidate.pixels**_BIAS
 
     def _try(self, level: int) -> _Trial:
-        """Quantise at the best working size; of small images, the sizes beside it are tried, too."""
+        """Quantise at the best working size; for small images also at those beside it."""
         slope = _slope(level)
         best = self.candidates.best(slope)
         if self.candidates.at(best).estimate(slope)[0] > _SMALL_BITS:
-            return self._quantise(level, best)
-        trials = [self._quantise(level, index) for index in self.candidates.beside(best)]
+            return self._quantise(slope, best)
+        trials = [self._quantise(slope, index) for index in self.candidates.beside(best)]
         return min(trials, key=lambda trial: trial.error + slope * 8 * trial.length)
 
-    def _quantise(self, level: int, index: int) -> _Trial:
+    def _quantise(self, slope: float, index: int) -> _Trial:
         candidate = self.candidates.at(index)
-        step = candidate.step(_slope(level))
-        found = quantizer.quantize(candidate.coefficients, step, self.model)
+        step, weight = candidate.step(slope), candidate.weight(slope)
+        found = quantizer.quantize(candidate.coefficients, step, self.model, weight)
         error = candidate.residual + found.error / candidate.pixels
-        return _Trial(level, candidate, step, found.integers, found.bits / 8, error)
+        return _Trial(candidate, step, found.integers, found.bits / 8, error)
 
     def _encode(self, trial: _Trial) -> Encoded:
         layers = len(_lengths(trial.length))
@@ -149,7 +196,7 @@ class Encoder:
 
 
 def _slope(level: int) -> float:
-    return LAMBDA * float(2 ** (level / 12))
+    return LAMBDA * float(2 ** (level / 48))
 
 
 def _lengths(length: float) -> list[int]:
@@ -157,7 +204,3 @@ def _lengths(length: float) -> list[int]:
     layers = 1 + sum(length >= least for least in _LAYER_BYTES)
     ends = [round(length * 0.25 ** (layers - i)) for i in range(1, layers + 1)]
     return [int(end - start) + 1 for start, end in zip([0, *ends], ends, strict=False)]
-
-
-def _estimated_size(trial: _Trial, file_size: FileSize) -> int:
-    return file_size(trial.candidate.blocks, _lengths(trial.length))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from titokzip.tokenizers.embedded.quantizer import CHROMA, step_size
+from titokzip.tokenizers.embedded.quantizer import CHROMA
 from titokzip.transform.bands import is_chroma
 from titokzip.transform.pyramid import Coefficients
 
@@ -52,9 +52,9 @@ class Statistics:
                 small += rest * factor**2
         return Statistics(np.concatenate(counts), np.array(sizes, np.float64), small)
 
-    def features(self, step: int) -> tuple[NDArray[np.float64], float]:
+    def features(self, step: float) -> tuple[NDArray[np.float64], float]:
         """Give the terms of the bits, and the squared error in steps of what becomes zero."""
-        octaves = _CENTRES - np.log2(step_size(step))
+        octaves = _CENTRES - np.log2(step)
         share = self.counts @ (octaves > np.log2(_TYPICAL)) / self.sizes
         rarity = np.maximum(np.log2((1 - share + 1e-4) / (share + 1e-4)) + 2, 0)
         middle = np.log2(0.56 + 0.025 * rarity + 0.004 * rarity**2)
@@ -67,10 +67,10 @@ class Statistics:
         zeroed = ((self.counts - kept) @ 4.0**octaves).sum()
         return np.array(terms), float(zeroed)
 
-    def estimate(self, step: int) -> tuple[float, float]:
-        """Estimate bits and squared error at a step, summed over the working image."""
+    def estimate(self, step: float) -> tuple[float, float]:
+        """Estimate bits and squared error at a step of luma, summed over the working image."""
         terms, zeroed = self.features(step)
-        error = (zeroed + _ERROR * terms[1]) * step_size(step) ** 2 + self.small
+        error = (zeroed + _ERROR * terms[1]) * step**2 + self.small
         return float(_WEIGHTS @ terms), error
 
 

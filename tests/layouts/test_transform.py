@@ -1,0 +1,199 @@
+"""The embedded model: images under a transform of the whole image."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from photos import photo, psnr
+from PIL import Image, ImageDraw
+
+from titokzip import loading
+from titokzip.bitstream import container
+from titokzip.bitstream.header import TransformLayout
+from titokzip.errors import FormatError, PixelLimitError, RateError, TitokzipError, Truncated
+from titokzip.images import plain
+from titokzip.rate_control import Rate
+
+
+@pytest.fixture(scope="module")
+def codec():
+    return loading.load("xs", "cpu")
+
+
+def compress(codec, image, **rate):
+    return codec.compress(plain(image, keep_alpha=True), Rate(**rate))
+
+
+def layout_of(data):
+    return container.unpack(data).header.layout
+
+
+def bars():
+    """Draw bars of the colours that the transform cannot be kind to."""
+    image = Image.new("RGB", (120, 80), "white")
+    draw = ImageDraw.Draw(image)
+    for i, colour in enumerate(["red", "lime", "blue", "yellow", "magenta", "black"]):
+        draw.rectangle([20 * i, 0, 20 * i + 19, 79], fill=colour)
+    return image
+
+
+@pytest.mark.parametrize("quality", [1, 100])
+@pytest.mark.parametrize("size", [(1, 1), (1, 700), (700, 1), (65, 127), (97, 31), (8, 8)])
+def test_any_size_comes_back(codec, size, quality):
+    decoded = codec.decompress(compress(codec, photo(*size), quality=quality))
+    assert (decoded.size, decoded.mode) == (size, "RGB")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "LA", "RGBA"])
+def test_every_mode_comes_back(codec, mode):
+    image = photo(90, 60, mode=mode)
+    if mode.endswith("A"):
+        image.putalpha(Image.linear_gradient("L").resize((90, 60)))
+    decoded = codec.decompress(compress(codec, image, quality=90))
+    assert (decoded.size, decoded.mode) == (image.size, mode)
+    assert psnr(image, decoded) > 28
+
+
+def test_an_opaque_alpha_channel_costs_nothing(codec):
+    image = photo(90, 60)
+    assert compress(codec, image.convert("RGBA")) == compress(codec, image)
+
+
+def test_saturated_colours_come_back(codec):
+    image = bars()
+    for quality, least in [(50, 24), (80, 30), (100, 40)]:
+        decoded = codec.decompress(compress(codec, image, quality=quality))
+        assert psnr(image, decoded) > least
+    centres = np.asarray(decoded, int)[40, 10::20] - np.asarray(image, int)[40, 10::20]
+    assert np.abs(centres).max() <= 6
+
+
+@pytest.mark.parametrize("image", [photo(120, 90), bars()], ids=["photo", "bars"])
+def test_quality_is_monotone(codec, image):
+    files = [compress(codec, image, quality=quality) for quality in range(1, 101, 16)]
+    sizes = [len(data) for data in files]
+    gains = [psnr(image, codec.decompress(data)) for data in files]
+    assert sizes == sorted(sizes)
+    assert all(better > worse - 0.2 for worse, better in pairwise(gains))
+
+
+@pytest.mark.parametrize("limit", [40, 140, 400, 1720])
+def test_limits_are_kept_and_used(codec, limit):
+    image = photo(240, 160)
+    data = compress(codec, image, max_bytes=limit)
+    assert 0.85 * limit < len(data) <= limit
+    assert compress(codec, image, bpp=8 * limit / (240 * 160)) == data
+
+
+def test_a_limit_that_nothing_meets_is_refused(codec):
+    with pytest.raises(RateError, match="at least"):
+        compress(codec, photo(64, 64), max_bytes=5)
+
+
+def test_what_tiles_have_is_refused(codec):
+    with pytest.raises(RateError, match="tiles"):
+        compress(codec, photo(64, 64), tokens=16)
+
+
+def test_an_image_that_fails_costs_that_image(codec):
+    many = [plain(photo(40, 40)), plain(Image.new("RGB", (2**21, 1))), plain(photo(30, 30))]
+    first, second, third = codec.compress_many(many, Rate(quality=30))
+    assert isinstance(second, TitokzipError)
+    assert [container.unpack(data).header.width for data in (first, third)] == [40, 30]
+
+
+def test_a_reduced_image_keeps_its_size(codec):
+    image = photo(150, 100)
+    small = replace(plain(image.reduce(2)), original=image.size)
+    data = codec.compress(small, Rate(max_bytes=400))
+    assert codec.decompress(data).size == image.size
+    assert psnr(image, codec.decompress(data)) > psnr(image, image.reduce(8).resize(image.size))
+
+
+def test_tokens_are_what_was_written(codec):
+    [encoded] = codec.layout.encode([plain(photo(120, 90))], Rate(quality=70))
+    contents = container.unpack(container.pack(encoded.header, encoded.payloads))
+    assert np.array_equal(codec.tokens(contents), encoded.tokens)
+    assert np.count_nonzero(encoded.tokens)
+
+
+def test_layers_are_an_image_each(codec):
+    image = photo(240, 180)
+    data = compress(codec, image, max_bytes=5000)
+    contents = container.unpack(data)
+    assert contents.header.layers == 3
+    ends = np.cumsum([contents.header_bytes, *(len(one) + 6 for one in contents.payloads)])
+    gains = []
+    for end in [*ends[1:-1], len(data)]:
+        gains.append(psnr(image, codec.decompress(data[:end], partial=True)))
+    assert gains == sorted(gains)
+    assert gains[-1] > gains[0] + 1
+
+
+def test_truncated_files_are_told_at_every_byte(codec):
+    data = compress(codec, photo(120, 90), max_bytes=1400)
+    ends = {}  # of what is intact, by how many layers there are
+    for end in range(len(data)):
+        with pytest.raises(FormatError) as told:
+            container.unpack(data[:end])
+        if isinstance(told.value, Truncated):
+            ends[len(container.unpack(data[:end], partial=True).payloads)] = end
+    assert len(ends) == container.unpack(data).header.layers - 1
+    for end in ends.values():
+        assert codec.decompress(data[:end], partial=True).size == (120, 90)
+
+
+def test_native_is_the_working_size(codec):
+    data = compress(codec, photo(240, 180), max_bytes=120)
+    blocks = layout_of(data).blocks
+    assert blocks
+    assert min(codec.decompress(data, native=True).size) == 8 * blocks
+    assert codec.decompress(data, size=(31, 17)).size == (31, 17)
+
+
+def test_limits_on_pixels_hold(codec):
+    data = compress(codec, photo(200, 150))
+    with pytest.raises(PixelLimitError):
+        codec.decompress(data, max_pixels=29_999)
+
+
+def test_headers_that_ask_for_too_much_are_refused(codec):
+    header = container.unpack(compress(codec, photo(64, 64))).header
+    for width, height, blocks in [(2**20, 200, 0), (2**14, 2**14, 2**20), (2**20, 1, 8)]:
+        hostile = type(header)(header.model, width, height, TransformLayout(100, blocks))
+        with pytest.raises(FormatError, match="too large"):
+            codec.decompress(container.pack(hostile, [b"\0" * 8]), max_pixels=2**40)
+
+
+def test_damaged_payloads_are_images_or_errors(codec):
+    contents = container.unpack(compress(codec, photo(64, 48), max_bytes=200))
+    rng = np.random.default_rng(3)
+    for _ in range(8):
+        payload = bytearray(contents.payloads[0])
+        payload[rng.integers(len(payload))] ^= 1 << rng.integers(8)
+        try:
+            decoded = codec.decompress(container.pack(contents.header, [bytes(payload)]))
+        except FormatError:
+            continue
+        assert decoded.size == (64, 48)
+
+
+def test_coding_is_the_same_every_time(codec):
+    image = photo(150, 100)
+    again = loading.load("xs", "cpu")
+    assert compress(codec, image) == compress(again, image)
+    one, other = (c.decompress(compress(codec, image)) for c in (codec, again))
+    assert one.tobytes() == other.tobytes()
+
+
+def test_compressing_imports_no_torch():
+    code = (
+        "import sys, titokzip, numpy; "
+        "data = titokzip.compress(numpy.zeros((40, 50, 3), numpy.uint8)); "
+        "assert titokzip.tokens(data).tokens.size; "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
