@@ -5,9 +5,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final
 
 from titokzip.errors import ModelError
+from titokzip.tokenizers.config import DEEPEST, WIDEST, check_whole
 from titokzip.tokenizers.config_json import read_value
 
 DECAYS: Final = ("constant", "linear", "power-cosine")
+MOST: Final = 2**24  # tokens, codes or classes
 KINDS: Final = {"ViT": "bert", "UViT": "uvit"}  # as a config.json calls them: as we do
 
 
@@ -74,8 +76,8 @@ class MaskGITConfig:
     def __post_init__(self) -> None:
         if self.kind not in KINDS.values():
             raise ValueError(f"a MaskGIT is {' or '.join(KINDS.values())}, not {self.kind!r}")
-        if self.width % self.heads:
-            raise ValueError(f"a width of {self.width} does not split into {self.heads} heads")
+        check_whole("hidden", self.hidden, 1, 4 * WIDEST)
+        _check_shape(self)
         if self.kind == "uvit" and self.depth % 2:
             raise ValueError(f"a U-ViT has an even number of blocks, not {self.depth}")
 
@@ -113,8 +115,7 @@ class AutoregressiveConfig:
     sampling: AutoregressiveSampling = field(default_factory=AutoregressiveSampling)
 
     def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise ValueError(f"a width of {self.width} does not split into {self.heads} heads")
+        _check_shape(self)
 
     @property
     def vocabulary(self) -> int:
@@ -124,6 +125,16 @@ class AutoregressiveConfig:
 
 GeneratorConfig = MaskGITConfig | AutoregressiveConfig
 GENERATOR_FAMILIES: Final = (MaskGITConfig.family, AutoregressiveConfig.family)
+
+
+def _check_shape(config: GeneratorConfig) -> None:
+    for name in ("length", "codebook", "classes"):
+        check_whole(name, getattr(config, name), 1, MOST)
+    check_whole("width", config.width, 1, WIDEST)
+    check_whole("depth", config.depth, 1, DEEPEST)
+    check_whole("heads", config.heads, 1, config.width)
+    if config.width % config.heads:
+        raise ValueError(f"a width of {config.width} does not split into {config.heads} heads")
 
 
 def check_config(wanted: MaskGITConfig, config: Mapping[str, Any] | None) -> MaskGITConfig:

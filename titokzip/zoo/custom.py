@@ -102,7 +102,7 @@ def _release(table: Mapping[str, Any]) -> Release:
     about = table.get(ARCHITECTURE)
     if not isinstance(about, Mapping) or not isinstance(about.get("config"), Mapping):
         raise ModelError(f"{ARCHITECTURE} describes no architecture")
-    kind: Any = _CONFIGS.get(about.get("family"))  # type: ignore[arg-type]
+    kind: Any = _CONFIGS.get(str(about.get("family")))
     if kind is None:
         raise ModelError(f"{ARCHITECTURE}.family is {about.get('family')!r}, which is unknown")
     architecture = made(kind, about["config"], f"{ARCHITECTURE}.config.")
