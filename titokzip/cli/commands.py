@@ -22,6 +22,9 @@ COMMANDS: Final = {
     "info": "Show what is in .ttk files.",
     "test": "Check .ttk files for damage.",
     "models": "Show, fetch and check models.",
+    "train": "Train a tokenizer or a generator.",
+    "tokens": "Write the tokens of images as data.",
+    "generate": "Generate images with a trained generator.",
     "bench": "Measure the codec beside others, at the same bytes.",
     "doctor": "Show versions, devices and models, for a bug report.",
 }

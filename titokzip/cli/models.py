@@ -24,7 +24,7 @@ force = click.option(
 
 @click.group(short_help="Show, fetch and check models.")
 def models() -> None:
-    """Show the models on this machine, and fetch released ones.
+    """Show the models on this machine, fetch released ones, and add those you trained.
 
     \b
     titokzip models list
@@ -44,7 +44,8 @@ def list_models(as_json: bool) -> None:
     here = list(zoo.manifests())
     known = {manifest.name for manifest in here}
     rows = [_row(manifest) for manifest in here]
-    rows += [_offer(release) for name, release in zoo.RELEASES.items() if name not in known]
+    offered = zoo.RELEASES | zoo.GENERATORS
+    rows += [_offer(release) for name, release in offered.items() if name not in known]
     if as_json:
         click.echo(json.dumps({"schema": 1, "models": rows}, indent=2))
         return
@@ -153,7 +154,7 @@ def rm(name: str, force: bool) -> None:
 
 
 def _row(manifest: "Manifest") -> dict[str, Any]:
-    release = zoo.RELEASES.get(manifest.release or "")
+    release = zoo.release_of(manifest) if manifest.release else None
     return {
         "name": manifest.name,
         "here": True,
@@ -161,7 +162,7 @@ def _row(manifest: "Manifest") -> dict[str, Any]:
         "tokens": release.tokens if release else None,
         "size_note": manifest.size_note,
         "rfid": release.rfid if release and release.name == manifest.name else None,
-        "parameters": release.parameters if release else _parameters(manifest),
+        "parameters": _parameters(manifest),
         "bytes": manifest.size,
         "licence": manifest.licence,
         "repository": release.repository if release else None,

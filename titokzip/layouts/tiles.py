@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from titokzip import entropy, rate_control, zoo
+from titokzip.bitstream import container
 from titokzip.bitstream.container import Contents
 from titokzip.bitstream.header import FINGERPRINT_BYTES, Header, TileLayout
 from titokzip.entropy import Tokens
@@ -106,6 +107,13 @@ class Tiled:
         if not self.tokenizer.prefix_decodable and tokens.shape[1] < self.tokenizer.length:
             raise FormatError("damaged: this model needs all tokens of a tile")
         return tokens
+
+    def file_of(self, tokens: NDArray[np.int32]) -> bytes:
+        """Write tokens [k] as the .ttk file of an image of one tile, S pixels square."""
+        side = self.tokenizer.size
+        layout = TileLayout(Grid(1, 1), len(tokens))
+        payloads = entropy.pack(tokens[None], layout.boundaries(1), self.tokenizer.vocabulary)
+        return container.pack(Header(self.fingerprint, side, side, layout), payloads)
 
     def _planned(self, image: InputImage, rate: Rate) -> tuple[InputImage, Header | TitokzipError]:
         try:

@@ -7,9 +7,12 @@ fingerprint decode the same tokens.
 """
 
 from pathlib import Path
+from typing import Any
 
 from titokzip.errors import ModelError
-from titokzip.zoo import embedded, hub, released
+from titokzip.generation.config import GENERATOR_FAMILIES
+from titokzip.tokenizers.protocol import Tokenizer
+from titokzip.zoo import custom, embedded, hub, released
 from titokzip.zoo.catalog import (
     GOLDEN,
     RELEASES,
@@ -20,11 +23,11 @@ from titokzip.zoo.catalog import (
     refuse_continuous,
 )
 from titokzip.zoo.embedded import KIND as EMBEDDED
-from titokzip.zoo.embedded import load_context_model, load_decoder, parameters
+from titokzip.zoo.embedded import load_context_model, load_decoder
+from titokzip.zoo.generators import GENERATORS
 from titokzip.zoo.hashing import digest
 from titokzip.zoo.manifest import Manifest, checked_name
-from titokzip.zoo.released import find_weights
-from titokzip.zoo.released import load as load_tokenizer
+from titokzip.zoo.released import find_weights, release_of
 from titokzip.zoo.store import (
     DEFAULT,
     files,
@@ -40,6 +43,8 @@ from titokzip.zoo.store import (
 __all__ = [
     "DEFAULT",
     "EMBEDDED",
+    "GENERATORS",
+    "GENERATOR_FAMILIES",
     "GOLDEN",
     "RELEASES",
     "Golden",
@@ -54,6 +59,7 @@ __all__ = [
     "known_as",
     "load_context_model",
     "load_decoder",
+    "load_generator",
     "load_tokenizer",
     "manifests",
     "name_of",
@@ -62,10 +68,44 @@ __all__ = [
     "pull",
     "read_manifest",
     "release",
+    "release_of",
     "remove",
     "verify",
     "vocabulary_of",
 ]
+
+
+def load_tokenizer(manifest: Manifest, device: str = "cpu") -> "Tokenizer":
+    """Load a released or custom tokenizer; weights that changed are refused.
+
+    Raises:
+        ModelError: they are gone or changed, or it is a generator.
+    """
+    if manifest.kind in GENERATOR_FAMILIES:
+        raise ModelError(f"{manifest.name}: a generator of tokens, not a tokenizer")
+    return released.load(manifest, device)
+
+
+def load_generator(manifest: Manifest, device: str = "cpu") -> Any:
+    """Load a generator, as `load_tokenizer` does a tokenizer.
+
+    Raises:
+        ModelError: it is damaged, or no generator.
+    """
+    if manifest.kind not in GENERATOR_FAMILIES:
+        raise ModelError(f"{manifest.name}: a tokenizer, not a generator of tokens")
+    return released.load(manifest, device)
+
+
+def parameters(manifest: Manifest) -> int:
+    """Count the parameters of a model, without loading it.
+
+    Raises:
+        ModelError: its weights are missing or damaged.
+    """
+    if not manifest.release:
+        return embedded.parameters(manifest)
+    return release_of(manifest).parameters or custom.parameters(manifest.weights[0])
 
 
 def verify(manifest: Manifest) -> None:
@@ -87,9 +127,10 @@ def release(name: str) -> Release:
         ModelError: there is none, or its latents are no tokens.
     """
     refuse_continuous(name)
-    if name not in RELEASES:
+    found = custom.known(name)
+    if found is None:
         raise ModelError(f"no release is named {name!r}; there is: {', '.join(RELEASES)}")
-    return RELEASES[name]
+    return found
 
 
 def pull(release: Release, force: bool = False) -> Manifest:
@@ -104,7 +145,9 @@ def pull(release: Release, force: bool = False) -> Manifest:
 def add(
     path: Path, name: str | None = None, like: str | None = None, force: bool = False
 ) -> Manifest:
-    """Make released weights on this machine usable by name; they stay where they are.
+    """Make weights on this machine usable by name; they stay where they are.
+
+    A model that `titokzip train` made says in its config.json what it is. Others are of a release.
 
     `path` is a folder in the official layout, a config.json beside a model.safetensors, or a state
     dict in a .safetensors, .bin or .pth file. `like` names the release whose architecture it has;
@@ -117,7 +160,8 @@ def add(
     path = path.absolute()
     kind = known_as(path, name, like)
     weights, config = find_weights(path)
-    target = _target(kind.name if name is None else name, force)
+    own = path.name if kind.name == custom.NAME else kind.name
+    target = _target(own if name is None else name, force)
     return released.install(target, kind, weights, config)
 
 
@@ -129,9 +173,12 @@ def known_as(path: Path, name: str | None = None, like: str | None = None) -> Re
     """
     if like is not None:
         return release(like)
-    if name in RELEASES:
-        return RELEASES[name]
-    found = of_path(path)
+    if name is not None and (named := custom.known(name)):
+        return named
+    config = find_weights(path)[1] if path.exists() else None
+    if config is not None and custom.is_described(config):
+        return custom.describe(config)
+    found = of_path(path, (*RELEASES.values(), *GENERATORS.values()))
     if found is None:
         raise ModelError(
             f"{path}: its name identifies no release; say which one it is like, such as titok-l32"
@@ -152,7 +199,7 @@ def remove(manifest: Manifest) -> None:
             f"{manifest.name}: not pulled or added; {manifest.path} would have to be deleted"
         )
     if revision := manifest.config["revision"]:
-        hub.forget(RELEASES[manifest.release].repository, revision, manifest.weights[0])
+        hub.forget(release(manifest.release).repository, revision, manifest.weights[0])
     manifest.path.unlink()
 
 

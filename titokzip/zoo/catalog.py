@@ -7,12 +7,13 @@ or the user names a file; none of them comes with titokzip.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from titokzip.errors import ModelError
+from titokzip.generation.config import GeneratorConfig
 from titokzip.tokenizers.config import ViTConfig
 from titokzip.tokenizers.flextok.config import D12, D18, D28, FlexTokConfig
 from titokzip.tokenizers.titok.config import (
@@ -39,7 +40,7 @@ class Release:
 
     name: str  # as users type it
     repository: str  # on the hub
-    config: TiTokConfig | FlexTokConfig
+    config: TiTokConfig | FlexTokConfig | GeneratorConfig
     parameters: int
     rfid: float | None  # None: not published
     licence: str = APACHE
@@ -72,7 +73,7 @@ class Release:
     @property
     def notice(self) -> str | None:
         """State the licence of the weights, if it allows less than ours."""
-        if self.licence == APACHE:
+        if self.licence not in LICENCE_PAGES or self.licence == APACHE:
             return None
         page = LICENCE_PAGES[self.licence]
         return (
@@ -104,8 +105,8 @@ def of_fingerprint(fingerprint: bytes) -> Release | None:
     return None
 
 
-def of_path(path: Path) -> Release | None:
-    """Find the release that a file, or one of the folders around it, is named after.
+def of_path(path: Path, releases: Iterable[Release]) -> Release | None:
+    """Find which of some releases a file, or one of the folders around it, is named after.
 
     Raises:
         ModelError: it is named after a release with continuous latents.
@@ -114,7 +115,7 @@ def of_path(path: Path) -> Release | None:
     for part in parts:
         refuse_continuous(part)
     named: dict[str, Release] = {}
-    for release in RELEASES.values():
+    for release in releases:
         named[_plain(release.repository.rpartition("/")[2])] = named[_plain(release.name)] = release
     return next((named[_plain(part)] for part in parts if _plain(part) in named), None)
 

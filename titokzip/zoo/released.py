@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from titokzip import files
 from titokzip.errors import ModelError
 from titokzip.tokenizers.config_json import read_config_json, read_json
-from titokzip.tokenizers.registry import family
-from titokzip.zoo.catalog import RELEASES, Release
+from titokzip.zoo import custom
+from titokzip.zoo.catalog import Release
+from titokzip.zoo.families import family
 from titokzip.zoo.hashing import digest
 from titokzip.zoo.manifest import Manifest, checked_name
 
@@ -74,9 +75,7 @@ def read_manifest(path: Path) -> Manifest:
         for key in ("fingerprint", "sha256"):
             if not _HASH.fullmatch(fields[key]):
                 raise ModelError(f"the manifest is damaged ({key} is {fields[key]!r:.40})")
-        release = RELEASES.get(fields["release"])
-        if release is None:
-            raise ModelError(f"{fields['release']!r:.40} is newer than this titokzip")
+        release = _known(fields)
         weights = Path(fields["weights"])
         if not weights.is_absolute() or len(fields["weights"]) > _LONGEST_PATH:
             raise ModelError(f"the manifest is damaged (weights is {fields['weights']!r:.80})")
@@ -163,6 +162,9 @@ def build(
         ModelError: a tensor is missing, unexpected, of another shape or no floating point, or the
             config.json contradicts the release.
     """
+    if release.name == custom.NAME:
+        with _named(weights):
+            return custom.build(release, state, weights)  # type: ignore[no-any-return]
     kind = family(release.family)
     with _named(config or release.name):
         architecture = kind.check_config(
@@ -180,6 +182,24 @@ def fingerprint(release: Release, state: Mapping[str, "Tensor"]) -> bytes:
     return release.prefix + whole[len(release.prefix) :]
 
 
+def release_of(manifest: Manifest) -> Release:
+    """Find the release of a manifest, or describe the custom model by its config.json.
+
+    Raises:
+        ModelError: this version does not know it.
+    """
+    with _named(manifest.path):
+        return _known(manifest.config)
+
+
+def _known(fields: Mapping[str, Any]) -> Release:
+    name, config = fields["release"], fields["config"]
+    release = custom.known(name, Path(config) if config else None)
+    if release is None:
+        raise ModelError(f"{name!r:.40} is newer than this titokzip")
+    return release
+
+
 def _installed(manifest: Manifest) -> tuple[Release, Path, Path | None]:
     """Find the release, the weights and the config.json of a manifest."""
     assert manifest.release, "only released models have manifests of this kind"
@@ -188,7 +208,7 @@ def _installed(manifest: Manifest) -> tuple[Release, Path, Path | None]:
         raise ModelError(f"{name}: its weights are gone from {weights}; pull or add it again")
     if weights.stat().st_size != manifest.config["bytes"]:
         raise ModelError(f"{weights}: damaged, or not the weights that were added as {name}")
-    return RELEASES[manifest.release], weights, Path(config) if config else None
+    return release_of(manifest), weights, Path(config) if config else None
 
 
 def _checked_state(release: Release, weights: Path, config: Path | None) -> "dict[str, Tensor]":
@@ -204,7 +224,7 @@ def _checked_state(release: Release, weights: Path, config: Path | None) -> "dic
 
 
 def _refuse_other_codebook(manifest: Manifest, state: "Mapping[str, Tensor]") -> None:
-    if fingerprint(RELEASES[manifest.release or ""], state) != manifest.fingerprint:
+    if fingerprint(release_of(manifest), state) != manifest.fingerprint:
         weights = manifest.weights[0]
         raise ModelError(f"{weights}: not the weights that were added as {manifest.name}")
 

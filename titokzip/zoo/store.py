@@ -8,6 +8,7 @@ from pathlib import Path
 from titokzip.errors import ModelError
 from titokzip.zoo import embedded, released
 from titokzip.zoo.catalog import RELEASES, of_fingerprint, refuse_continuous
+from titokzip.zoo.generators import GENERATORS
 from titokzip.zoo.manifest import Manifest
 
 DEFAULT = "xs"
@@ -66,7 +67,7 @@ def find(name: str) -> Manifest:
     for candidate in known:
         if candidate.name == name:
             return candidate
-    if name in RELEASES:
+    if name in RELEASES or name in GENERATORS:
         raise ModelError(f"{name} is not here; `titokzip models pull {name}` fetches it")
     refuse_continuous(name)
     names = ", ".join(candidate.name for candidate in known) or "none"
@@ -114,14 +115,17 @@ def name_of(prefix: bytes) -> str | None:
 
 
 def vocabulary_of(prefix: bytes) -> int:
-    """Give K, the values of a token, of the released model that a file of tiles was made with.
+    """Give K, the values of a token, of the model that a file of tiles was made with.
 
     Raises:
-        ModelError: the release is not known.
+        ModelError: it is no known release, and no custom model here.
     """
     release = of_fingerprint(prefix)
     if release is None:
-        raise ModelError(f"compressed with model {prefix.hex()}, which is no known release")
+        manifest = find_fingerprint(prefix)
+        if manifest.release is None:
+            raise ModelError(f"compressed with model {prefix.hex()}, which is no known release")
+        release = released.release_of(manifest)
     return release.vocabulary
 
 

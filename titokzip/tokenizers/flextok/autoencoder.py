@@ -38,6 +38,16 @@ class AutoencoderKL(nn.Module):
         for part in self.children():
             part.compile(*how, **more)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type that the decoder computes in."""
+        return self.unquant.weight.dtype
+
+    def set_decoder_dtype(self, dtype: torch.dtype) -> None:
+        """Convert what decodes, in place."""
+        self.unquant.to(dtype)
+        self.decoder.to(dtype)
+
     def encode(self, pixels: Tensor) -> Tensor:
         """Encode pixels [B, 3, scale * h, scale * w] in -1..1 as latents [B, C, h, w].
 

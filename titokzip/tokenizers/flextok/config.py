@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 from titokzip.errors import ModelError
-from titokzip.tokenizers.config import ViTConfig
+from titokzip.tokenizers.config import DEEPEST, WIDEST, ViTConfig, check_whole
 from titokzip.tokenizers.config_json import look_up, read_value
 
 D12: Final = ViTConfig(width=768, depth=12, heads=12)
@@ -23,10 +23,28 @@ class AutoencoderConfig:
     depth: int = 2  # residual blocks per level, one more in the decoder
     groups: int = 32  # of the group norms
 
+    def __post_init__(self) -> None:
+        check_whole("depth", self.depth, 1, DEEPEST)
+        for width in (self.channels, *self.widths):
+            check_whole("a width", width, 1, WIDEST)
+
     @property
     def scale(self) -> int:
         """Pixels along each side of a latent."""
         return 1 << (len(self.widths) - 1)
+
+
+@dataclass(frozen=True)
+class ScriptConfig:
+    """Any other autoencoder, as a TorchScript file beside the weights."""
+
+    channels: int  # C, of a latent cell
+    scale: int  # pixels along each side of one
+    sha256: str = ""  # of the file, in hexadecimal
+
+    def __post_init__(self) -> None:
+        check_whole("channels", self.channels, 1, WIDEST)
+        check_whole("scale", self.scale, 1, WIDEST)
 
 
 C16: Final = AutoencoderConfig()
@@ -49,7 +67,7 @@ class FlexTokConfig:
     size: int = 256  # S, side of a tile in pixels
     patch: int = 2  # latents along each side of a patch
     levels: tuple[int, ...] = (8, 8, 8, 5, 5, 5)  # of the FSQ
-    autoencoder: AutoencoderConfig = C16
+    autoencoder: AutoencoderConfig | ScriptConfig = C16
     # The weights do not determine these two: likely values, until `check_config` reads them.
     scaling: float = 0.18215  # of the VAE's latents, to about unit variance
     max_timestep: float = 1.0  # the time that is embedded as 1000

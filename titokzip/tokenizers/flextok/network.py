@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from titokzip.tokenizers.flextok import flow
 from titokzip.tokenizers.flextok.autoencoder import AutoencoderKL
-from titokzip.tokenizers.flextok.config import FlexTokConfig
+from titokzip.tokenizers.flextok.config import AutoencoderConfig, FlexTokConfig
 from titokzip.tokenizers.flextok.fsq import FSQ
+from titokzip.tokenizers.flextok.scripted import ScriptedAutoencoder
 from titokzip.tokenizers.flextok.transformer import Decoder, Encoder, Modulation
 from titokzip.tokenizers.protocol import check_pixels, check_tokens
 
@@ -45,7 +46,9 @@ class FlexTok(nn.Module):
     guidance: float = 7.5
     projected: bool = True  # adaptive projected guidance; else plain classifier-free guidance
 
-    def __init__(self, config: FlexTokConfig) -> None:
+    def __init__(
+        self, config: FlexTokConfig, autoencoder: ScriptedAutoencoder | None = None
+    ) -> None:
         super().__init__()
         self.config = config
         self.size = config.size
@@ -59,7 +62,11 @@ class FlexTok(nn.Module):
             config.length,
             len(config.levels),
         )
-        self.autoencoder = AutoencoderKL(config.autoencoder)
+        self.autoencoder: AutoencoderKL | ScriptedAutoencoder
+        if isinstance(config.autoencoder, AutoencoderConfig):
+            self.autoencoder = AutoencoderKL(config.autoencoder)
+        else:
+            self.autoencoder = autoencoder or ScriptedAutoencoder()
         self.encoder = Encoder(config.encoder, *shape)
         self.decoder = Decoder(config.decoder, *shape)
 
@@ -111,7 +118,7 @@ class FlexTok(nn.Module):
 
         The pixels are about 0..1 and not clamped.
         """
-        latents = (features / self.config.scaling).to(self.autoencoder.unquant.weight.dtype)
+        latents = (features / self.config.scaling).to(self.autoencoder.dtype)
         return self.autoencoder.decode(latents).float() / 2 + 0.5
 
     def set_decoder_dtype(self, dtype: torch.dtype) -> Self:
@@ -119,6 +126,6 @@ class FlexTok(nn.Module):
 
         Latents and pixels are float32 in either case.
         """
-        for part in (self.decoder, self.autoencoder.unquant, self.autoencoder.decoder):
-            part.to(dtype)
+        self.decoder.to(dtype)
+        self.autoencoder.set_decoder_dtype(dtype)
         return self

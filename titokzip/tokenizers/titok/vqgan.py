@@ -126,7 +126,7 @@ class ResBlock(nn.Module):
         h: Tensor = self.conv1(F.silu(self.norm1(x), inplace=True))
         h = self.conv2(F.silu(self.norm2(h), inplace=True))
         # The released weights were trained with a shortcut from the output, not from x.
-        return h.add_(x if self.shortcut is None else self.shortcut(h))
+        return h.add_(x) if self.shortcut is None else h + self.shortcut(h)
 
 
 def _norm(width: int) -> GroupNorm:

@@ -1,0 +1,111 @@
+"""From images to a tokenizer, its tokens, a generator for them, and back: through the command line.
+
+The models are so small that they learn sixteen images by heart within minutes.
+"""
+
+import json
+
+import pytest
+import scripts
+from photos import psnr
+from PIL import Image
+from run import run
+
+from titokzip import api
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path, monkeypatch):
+    monkeypatch.setenv("TITOKZIP_MODELS", str(tmp_path / "models"))
+
+
+def trained(preset, data, folder, *more, name=None):
+    """Train a preset; the folder of the model, which is added under its name."""
+    name = name or preset
+    run("train", preset, "--data", data, "--out", folder / f"run-{name}", "--name", name,
+        "--threads", "1", *more)  # fmt: skip
+    return folder / f"run-{name}" / name
+
+
+def added(model):
+    run("models", "add", model)
+    run("models", "verify", model.name)
+    return model.name
+
+
+def validation(model):
+    lines = (model.parent / "log.jsonl").read_text().splitlines()
+    return [row for row in map(json.loads, lines) if row["kind"] == "validation"]
+
+
+def decoded(model, source, folder, *more):
+    """Compress an image and decompress it again, in dB."""
+    run("compress", source, "-m", model, "-o", folder / "a.ttk", "-f", *more)
+    run("decompress", folder / "a.ttk", "-o", folder / "a.png", "-f")
+    with Image.open(source) as image, Image.open(folder / "a.png") as other:
+        return psnr(image, other)
+
+
+def row(path):
+    return tuple(api.tokens(path.read_bytes()).tokens[0].tolist())
+
+
+def check_generator(tokenizer, generator, folder, tmp_path, *more):
+    """Expect a trained generator to sample rows that it was trained on, of the class asked for."""
+    rows = {"cats": set(), "dogs": set()}
+    for source in sorted(folder.rglob("*.png")):
+        run("compress", source, "-m", tokenizer, "-o", tmp_path / "a.ttk", "-f")
+        rows[source.parent.name].add(row(tmp_path / "a.ttk"))
+    for label, own in rows.items():
+        out = tmp_path / label
+        run("generate", "-m", tokenizer, "--generator", generator, "--class", label, "-n", "16",
+            "-O", out, *more)  # fmt: skip
+        sampled = [row(path) for path in sorted(out.glob("*.ttk"))]
+        assert sum(one in own for one in sampled) >= 12
+        assert len(set(sampled)) > 2
+
+
+def test_a_one_stage_titok_and_its_maskgit(folder, tmp_path):
+    name = added(trained("titok-tiny", folder, tmp_path, "--steps", "800"))
+    for source in folder.rglob("*.png"):
+        assert decoded(name, source, tmp_path) > 24
+    run("tokens", folder, "-m", name, "-o", tmp_path / "t.npy")
+    more = ["--steps", "600", "--set", "loading.held_out=0.0"]
+    generator = added(trained("maskgit-tiny", tmp_path / "t.npy", tmp_path, *more))
+    check_generator(name, generator, folder, tmp_path, "--temperature", "1", "--steps", "16")
+
+
+def test_a_two_stage_titok(folder, tmp_path):
+    vqgan = trained("titok-tiny-vqgan", folder, tmp_path)
+    assert validation(vqgan)[-1]["psnr"] > 24
+    weights = ["--vqgan", vqgan / "model.safetensors"]
+    first = trained("titok-tiny-stage1", folder, tmp_path, *weights)
+    measured = validation(first)
+    assert measured[-1]["cross_entropy"] < measured[0]["cross_entropy"]
+    assert measured[-1]["codes_right"] > 0.5
+    second = trained("titok-tiny-stage2", folder, tmp_path, *weights, "--init", first)
+    name = added(second)
+    for source in folder.rglob("*.png"):
+        assert decoded(name, source, tmp_path) > 24
+
+
+def test_a_flextok_and_its_autoregressive_generator(folder, tmp_path):
+    autoencoder = scripts.write(scripts.Shuffle(), tmp_path / "shuffle.pt")
+    model = trained("flextok-tiny", folder, tmp_path, "--autoencoder", autoencoder)
+    measured = validation(model)
+    assert measured[-1]["flow"] < measured[0]["flow"]
+    assert measured[-1]["psnr_1"] < measured[-1]["psnr_4"] < measured[-1]["psnr_16"]
+    name = added(model)
+    sources = sorted(folder.rglob("*.png"))[:6]
+    few, some, all_ = (
+        sum(decoded(name, source, tmp_path, "--tokens", count) for source in sources)
+        for count in ("1", "4", "16")
+    )
+    assert few < some < all_
+    run("tokens", folder, "-m", name, "-o", tmp_path / "t.npy")
+    more = ["--set", "model.codebook=320", "--set", "loading.held_out=0.0"]
+    generator = added(trained("autoregressive-tiny", tmp_path / "t.npy", tmp_path, *more))
+    check_generator(name, generator, folder, tmp_path)
+    run("generate", "-m", name, "-n", "2", "--tokens", "4", "-O", tmp_path / "four")

@@ -1,0 +1,1 @@
+"""Loss terms: what is compared, and the networks that compare it."""

@@ -1,0 +1,1 @@
+"""What is trained: one module a task, each a `Task` that the trainer steps."""
