@@ -122,8 +122,11 @@ def test_images_of_all_modes_are_saved(mode, saved, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "how", [{"quality": 20}, {"max_bytes": 90}, {"bpp": 0.5, "exif": b""}], ids=str
+    "how",
+    [{"quality": 80}, {"max_bytes": 40}, {"bpp": 0.2, "exif": b""}, {"tokens": 3, "tile": 30}],
+    ids=str,
 )
+@pytest.mark.usefixtures("toy")
 def test_options_reach_the_codec(how):
     image, file = photo(60, 40), io.BytesIO()
     image.save(file, "TTK", **how)

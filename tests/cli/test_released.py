@@ -104,7 +104,7 @@ def test_the_default_decoder_comes_first(decoders, tmp_path, monkeypatch):
 
 def test_a_model_of_other_tokens_is_refused(tiny, tmp_path):
     photo(60, 40).save(tmp_path / "a.png")
-    run("compress", tmp_path / "a.png")
+    run("compress", tmp_path / "a.png", "-q", 5)
     told = run("decompress", tmp_path / "a.ttk", "-m", "tiny-6", "-f", code=1).stderr
     assert told.count("\n") == 1
     assert f"not with {tiny.fingerprint[:4].hex()}" in told
