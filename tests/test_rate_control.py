@@ -93,7 +93,7 @@ def test_a_limit_is_filled_and_never_exceeded(tokens, limit):
 
 
 def test_a_limit_that_nothing_fits_names_the_smallest_size():
-    with pytest.raises(RateError, match=r"at least 60 bytes; 40 are"):
+    with pytest.raises(RateError, match=r"at least 64 bytes; 40 are"):
         plan(Rate(max_bytes=40))
     assert size(plan(Rate(max_bytes=60)), FIXED) == 60
 

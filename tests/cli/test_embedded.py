@@ -60,7 +60,7 @@ def test_json_tells_the_layout(source):
 
 
 def test_decompressed_as_by_the_library(file, small, embedded):
-    run("decompress", file, "--precision", "float32", "--device", "cpu")
+    run("decompress", file, "--device", "cpu")
     with Image.open(file.with_suffix(".png")) as image:
         assert np.array_equal(np.asarray(image), np.asarray(embedded.decompress(small)))
 
