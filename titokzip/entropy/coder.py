@@ -93,7 +93,8 @@ class _SignLogits:
             self._maps = signs.maps(self._band, self._contexts)
         place = at[0] * phase.stride + phase.row, at[1] * phase.stride + phase.column
         found = signs.features(self._maps, self._contexts.known[self._band], place)
-        return to_logits(self._weights @ found * np.float32(SIGN_SCALE))
+        sums = (self._weights[:, None] * found).sum(axis=0)
+        return to_logits(sums * np.float32(SIGN_SCALE))
 
 
 class _Encoder:

@@ -147,11 +147,12 @@ class Encoder:
             level = search.learn(level, size)
             if search.is_over:
                 break
-        level = search.fits
+        level, move = search.fits, 4
         while search.best is None and level <= _COARSEST:
             trial = self._quantise(_slope(level), index)
             size = search.offer(self._encode(trial), trial)
-            level += max(2, round(_LEVELS_PER_OCTAVE * log2(size / search.limit)))
+            level += max(move, round(_LEVELS_PER_OCTAVE * log2(size / search.limit)))
+            move *= 2
 
     def _smallest(self, limit: int, file_size: FileSize) -> Encoded:
         """Encode the coarsest file that there is."""
