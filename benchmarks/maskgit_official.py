@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests/generation")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import generation_cases as cases  # noqa: E402
 

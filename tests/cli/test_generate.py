@@ -1,17 +1,23 @@
 """titokzip generate: .ttk files from generators whose weights are at random."""
 
+import json
 from dataclasses import replace
 
+import generation_cases
 import pytest
 import torch
 from PIL import Image
 from run import files, run
+from safetensors.torch import save_file
 
 from titokzip import api, zoo
+from titokzip.generation.config import MaskGITConfig, Target, to_config
 from titokzip.training.data.tokens import TokenFacts
 from titokzip.training.presets import PRESETS
 from titokzip.training.tasks.autoregressive import autoregressive
 from titokzip.training.tasks.maskgit import maskgit
+from titokzip.zoo.catalog import Release
+from titokzip.zoo.generators import GENERATORS
 
 TASKS = {"maskgit": maskgit, "uvit": maskgit, "autoregressive": autoregressive}
 SHEET = "contact-sheet.png"
@@ -29,6 +35,18 @@ def add(manifest, folder, kind="maskgit", name="mine", fingerprint=None, length=
         parameter.data *= 4  # so that classes tell apart what is sampled
     task.eval().export(folder, name)
     return zoo.add(folder / name)
+
+
+def released(monkeypatch, folder, kind):
+    """Make a generator for tiny-6 known as a release; its weights as their authors lay them out."""
+    config = MaskGITConfig(6, 64, 10, kind, 48, 2, 3, 96, target=Target("tiny-6"))
+    release = Release("generator-tiny-6", "someone/generator_tiny_6_imagenet", config, 1, None)
+    monkeypatch.setitem(GENERATORS, release.name, release)
+    folder = folder / "generator_tiny_6_imagenet"
+    folder.mkdir()
+    save_file(generation_cases.weights(config), folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(to_config(config)))
+    return folder
 
 
 def made(out):
@@ -144,6 +162,24 @@ def test_generators_and_tokenizers_are_told_apart(tiny, tmp_path):
     assert "a generator of 7 tokens out of 64, and a tokenizer of 6 out of 64" in told
     assert "a tokenizer, not a generator" in run(*command, "--generator", "tiny-6", code=3).stderr
     assert "a generator of tokens" in run("compress", __file__, "-m", "other", code=3).stderr
+
+
+@pytest.mark.parametrize("kind", ["bert", "uvit"])
+def test_a_released_generator_is_known_by_its_name_and_found_for_its_tokenizer(
+    tiny, tmp_path, monkeypatch, kind
+):
+    folder = released(monkeypatch, tmp_path, kind)
+    told = run("generate", "-m", "tiny-6", "-O", tmp_path / "out", code=3).stderr
+    assert "`titokzip models pull generator-tiny-6` fetches the released one" in told
+    run("models", "add", folder)
+    run("models", "verify", "generator-tiny-6")
+    run("generate", "-m", "tiny-6", "--class", "9", "-n", "2", "-O", tmp_path / "out")
+    assert len(made(tmp_path / "out")) == 2
+    config = json.loads((folder / "config.json").read_text())
+    config["model"]["generator"]["hidden_size"] = 96
+    (folder / "config.json").write_text(json.dumps(config))
+    told = run("models", "add", folder, "-f", code=3).stderr
+    assert "model.generator describes" in told
 
 
 def test_released_generators_are_pulled_by_name(tiny, tmp_path):

@@ -76,6 +76,14 @@ def test_losses_and_gradients_are_those_of_the_official_code(name):
         assert float(norm) == pytest.approx(second[1], rel=1e-4)
 
 
+def test_a_ta_titok_learns_without_text_too():
+    task = cases.one_stage(cases.GUIDED)
+    with_text, without = cases.batch() | {"text": cases.text()}, cases.batch()
+    losses = [float(task(batch, 0).loss.detach()) for batch in (with_text, without)]
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.5)
+
+
 def test_steps_go_where_those_of_the_official_code_go():
     """Optimizers, schedules, clipping and the discriminator, which acts from the fourth step on."""
     recipe = cases.recipe()
