@@ -107,7 +107,7 @@ def decompress(
 
     check_device(options.device)
 
-    def load(manifest: "Manifest") -> Codec:
+    def load(manifest: "Manifest") -> "Codec":
         codec = loading.load(
             manifest, options.device, options.batch_size, precision, options.compiled
         )
