@@ -63,6 +63,11 @@ class Tiled:
         self.cutter = Cutter(fingerprint, about, tokenizer.size)
 
     @property
+    def tiles(self) -> "Tiled":
+        """Images share batches."""
+        return self
+
+    @property
     def dtype(self) -> torch.dtype:
         """Precision of the decoder."""
         first = next(iter(getattr(self.tokenizer, "parameters", list)()), None)
