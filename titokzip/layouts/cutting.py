@@ -11,7 +11,7 @@ from PIL import Image
 
 from titokzip import rate_control
 from titokzip.bitstream.header import Header, TileLayout
-from titokzip.errors import FormatError, ImageError
+from titokzip.errors import FormatError, Transparent
 from titokzip.images import InputImage
 from titokzip.layouts.protocol import Size
 from titokzip.rate_control import Rate, TileTokens
@@ -39,10 +39,10 @@ class Cutter:
 
         Raises:
             RateError: no grid is small enough.
-            ImageError: it is transparent.
+            Transparent: it has transparent pixels.
         """
         if image.alpha is not None:
-            raise ImageError("it is transparent, and this model has no alpha channel")
+            raise Transparent("it is transparent, and this model has no alpha channel")
         unplanned = Header(self.fingerprint, *image.size, TileLayout(Grid(1, 1), 1), image.grey)
         header = rate_control.plan_tiles(rate, unplanned, self.tokens)
         grid = tile_layout(header).grid
