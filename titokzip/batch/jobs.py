@@ -26,7 +26,8 @@ class Options:
 
     force: bool = False  # replace outputs that exist
     remove: bool = False  # the source, once its output is on the disk and reads back
-    threads: int = 2  # that read ahead
+    threads: int = 2  # that read ahead, and that write behind
+    processes: int = 0  # that code, read and write; 0: this one does
 
 
 @dataclass

@@ -8,7 +8,7 @@ import click
 
 from titokzip.cli.files import plan, renaming, report
 from titokzip.cli.libraries import limited, silenced
-from titokzip.cli.options import FileOptions, check_device, file_options, max_pixels_option
+from titokzip.cli.options import FileOptions, check_device, file_options, how, max_pixels_option
 
 _DEFAULT_QUALITY = 50  # as in rate_control, which takes longer to import; a test compares them
 _LARGEST = 10**15  # beyond any file, and far from what overflows
@@ -87,9 +87,8 @@ def compress(
         model or zoo.DEFAULT, options.device, options.batch_size, compiled=options.compiled
     )
     start = {"load model": time.perf_counter() - begun}
-    how = batch.Options(options.force, options.remove, options.threads)
     results = batch.compress_files(
-        jobs, codec, rate, how, background=background, verify=verify, max_pixels=max_pixels
+        jobs, codec, rate, how(options), background=background, verify=verify, max_pixels=max_pixels
     )
     with silenced(), limited(max_pixels or MAX_PIXELS):
         report(results, jobs, start, options)

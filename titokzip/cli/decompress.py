@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from titokzip.cli.files import plan, renaming, report
-from titokzip.cli.options import FileOptions, check_device, file_options, max_pixels_option
+from titokzip.cli.options import FileOptions, check_device, file_options, how, max_pixels_option
 
 if TYPE_CHECKING:
     from titokzip.codec import Codec
@@ -118,7 +118,7 @@ def decompress(
     results = batch.decompress_files(
         jobs,
         batch.Models(model, load),
-        batch.Options(options.force, options.remove, options.threads),
+        how(options),
         suffix=chosen,
         native=size == "native",
         size=size if isinstance(size, tuple) else None,

@@ -1,11 +1,15 @@
 """The options that all commands over files share."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from titokzip.batch import Options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -22,7 +26,7 @@ class FileOptions:
     skip_existing: bool
     remove: bool
     device: str
-    threads: int
+    jobs: int
     batch_size: int | None
     compiled: bool
     as_json: bool
@@ -75,11 +79,11 @@ def file_options(command: Command) -> Command:
             ),
             click.option(
                 "-j",
-                "--threads",
-                default=2,
-                show_default=True,
-                type=click.IntRange(1, 64),
-                help="Threads that read files ahead.",
+                "--jobs",
+                type=click.IntRange(1, 1024),
+                default=cores,
+                metavar="N",
+                help="Processes that work on many files.  [default: one a core]",
             ),
             click.option(
                 "--batch-size",
@@ -99,6 +103,21 @@ def file_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def cores() -> int:
+    """Count the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def how(options: FileOptions) -> "Options":
+    """Tell the library how files are read and written."""
+    from titokzip.batch import Options
+
+    jobs = options.jobs
+    return Options(options.force, options.remove, max(2, jobs), 0 if jobs == 1 else jobs)
 
 
 def max_pixels_option(command: Command) -> Command:

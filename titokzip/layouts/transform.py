@@ -8,8 +8,9 @@ it is decoded.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,7 @@ class Transformed:
     """The `Layout` of the embedded model."""
 
     keeps_alpha = True
+    tiles = None
 
     def __init__(
         self,
@@ -56,9 +58,17 @@ class Transformed:
         load_refiner: "Callable[[], Refiner]",
         device: str = "auto",
         truncate: bool = False,
+        settings: tuple[Any, ...] | None = None,
     ) -> None:
         self.fingerprint, self.context_model = fingerprint, context_model
         self._load_refiner, self._device, self.truncate = load_refiner, device, truncate
+        self._settings = settings  # with which another process loads it
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Have another process load the same model, once."""
+        if self._settings is None:
+            raise TypeError("only a layout that was loaded can go to another process")
+        return _loaded_once, self._settings
 
     @cached_property
     def refiner(self) -> "Refiner":
@@ -182,7 +192,13 @@ def load_transform(
 
     context_model = zoo.load_context_model(manifest)
     fingerprint = manifest.fingerprint[:FINGERPRINT_BYTES]
-    return Transformed(fingerprint, context_model, load_refiner, device, truncate)
+    settings = manifest.path, device, precision, compiled, truncate
+    return Transformed(fingerprint, context_model, load_refiner, device, truncate, settings)
+
+
+@cache
+def _loaded_once(path: Path, *settings: Any) -> Transformed:
+    return load_transform(zoo.read_manifest(path), *settings)
 
 
 def _pixels(image: InputImage) -> NDArray[np.uint8]:
