@@ -43,7 +43,7 @@ class TinyDarknet(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Map images [B, 3, H, W] in 0..1 to features at 1, 1/2, 1/4, 1/8 and 1/16 of their size."""
+        """Map images [B, 3, H, W] in 0..1 to maps at 1, 1/2, 1/4, 1/8 and 1/16 of their size."""
         seen, x = [], images.contiguous(memory_format=torch.channels_last)
         for i, convolution in enumerate(self.convolutions, 1):
             x = F.leaky_relu(convolution(x), _SLOPE)
