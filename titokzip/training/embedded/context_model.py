@@ -38,19 +38,20 @@ _BITS_A_NAT = 1.4427
 
 @dataclass(frozen=True)
 class Effort:
-    """How long networks are fitted; steps of 8,192 rows, of flags 4,096."""
+    """How long networks are fitted, in steps, and how many rows a step has; half for flags."""
 
     blocks: int = 14_000
     pyramid: int = 5_000
     again: float = 0.7  # share of these steps that a second fit adds, at 0.6 of the rate
     flags: int = 4_000
     signs: int = 3_000
+    rows: int = 8192
 
     def scaled(self, share: float) -> "Effort":
         """Give a share of it."""
         parts = (self.blocks, self.pyramid, self.flags, self.signs)
         blocks, pyramid, flags, signs = (max(_LEAST_STEPS, int(share * steps)) for steps in parts)
-        return Effort(blocks, pyramid, self.again, flags, signs)
+        return replace(self, blocks=blocks, pyramid=pyramid, flags=flags, signs=signs)
 
 
 # Shares of the images and of the effort; the last round quantises all of them.
@@ -93,7 +94,9 @@ def fit(draw: Images, count: int, effort: Effort, report: Report, processes: int
         last = number == len(ROUNDS)
         found = quantised(draw, range(first, first + images), model, processes)
         rows = context_rows.collect((one.integers(), one.step, one.bits) for one in found)
-        model = fit_rows(rows, effort if last else replace(effort.scaled(of_effort), again=0), report)
+        model = fit_rows(
+            rows, effort if last else replace(effort.scaled(of_effort), again=0), report
+        )
         first += images
     return model
 
@@ -133,22 +136,21 @@ def fit_rows(data: Tables, effort: Effort, report: Report) -> Arrays:
         steps = effort.blocks if kind == "blocks" else effort.pyramid
         rows = data[f"{kind}.cells"]
         network = CellNetwork(inputs_of(kind), features.CLASSES, seed=2)
-        bits = _fitted(network, rows, steps, seed=2)
+        bits = _fitted(network, rows, steps, effort.rows, seed=2)
         if again := int(effort.again * steps):
-            bits = _fitted(network, rows, again, seed=7, rate=0.6)
+            bits = _fitted(network, rows, again, effort.rows, seed=7, rate=0.6)
         cells[kind] = network
         flags[kind] = FlagNetwork(features.SCALARS, features.CLASSES)
-        flag_bits = _fitted(flags[kind], data[f"{kind}.flags"], effort.flags, 1, batch=4096)
-        of_signs[kind], sign_bits = _sign_weights(
-            data[f"{kind}.signs"], features.CLASSES, effort.signs
-        )
+        flag_rows, sign_rows = data[f"{kind}.flags"], data[f"{kind}.signs"]
+        flag_bits = _fitted(flags[kind], flag_rows, effort.flags, effort.rows // 2, seed=1)
+        of_signs[kind], sign_bits = _sign_weights(sign_rows, features.CLASSES, effort)
         report(f"  {kind}: {len(rows)} integers, {bits:.4f} bits each; {sign_bits:.4f} bits a sign;"
                f" {flag_bits:.4f} bits a flag")  # fmt: skip
     return arrays(cells, flags, of_signs, data)
 
 
 def _fitted(
-    network: Network, rows: Rows, steps: int, seed: int, rate: float = 1.0, batch: int = 8192
+    network: Network, rows: Rows, steps: int, batch: int, seed: int, rate: float = 1.0
 ) -> float:
     """Fit a network by Adam; gives the bits of a row over the last quarter of the steps."""
     inputs, conditions, targets, weights = _tensors(rows)
@@ -175,15 +177,15 @@ def _fitted(
     return float(np.mean(spent[-max(1, steps // 4) :]))
 
 
-def _sign_weights(rows: Rows, classes: int, steps: int) -> tuple[NDArray[np.float32], float]:
+def _sign_weights(rows: Rows, classes: int, effort: Effort) -> tuple[NDArray[np.float32], float]:
     """Fit a row of weights for each class of bands by logistic regression; also give the bits."""
     inputs, conditions, targets, weights = _tensors(rows)
     found = torch.zeros(classes, inputs.shape[1], requires_grad=True)
     optimizer = torch.optim.Adam([found], SIGN_RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, effort.signs)
     random, spent = torch.Generator().manual_seed(2), []
-    for _ in range(steps):
-        at = torch.randint(0, len(rows), (8192,), generator=random)
+    for _ in range(effort.signs):
+        at = torch.randint(0, len(rows), (effort.rows,), generator=random)
         logits = (found[conditions[at, 0].long()] * inputs[at].float()).sum(dim=1)
         nats = F.softplus(-logits * (2 * targets[at] - 1))
         cost = (nats * weights[at]).sum() / weights[at].sum()
@@ -192,7 +194,7 @@ def _sign_weights(rows: Rows, classes: int, steps: int) -> tuple[NDArray[np.floa
         optimizer.step()
         schedule.step()
         spent.append(float(cost.detach()) * _BITS_A_NAT)
-    return found.detach().numpy(), float(np.mean(spent[-max(1, steps // 4) :]))
+    return found.detach().numpy(), float(np.mean(spent[-max(1, len(spent) // 4) :]))
 
 
 def _tensors(rows: Rows) -> tuple[Tensor, ...]:
