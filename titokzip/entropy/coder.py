@@ -50,7 +50,7 @@ def code_bands(integers: Integers, step: int, model: ContextModel, source: Sourc
     """Fill in the integers of an image, all zero at first, from a source."""
     planes, rows, columns = integers.blocks.shape[0], *integers.blocks.shape[-2:]
     contexts = Contexts(planes, rows, columns, int(model.tables.steps[step]))
-    size = _size_condition(rows * columns)
+    size = size_condition(rows * columns)
     for band in in_order(planes, rows, columns):
         values = band.of_integers(integers)
         if not values.size:
@@ -179,7 +179,7 @@ def layer_of(band: Band, layers: int, depth: int) -> int:
     return max(0, layers - 2 - (depth - band.level))
 
 
-def _size_condition(blocks: int) -> int:
+def size_condition(blocks: int) -> int:
     """Give floor(16 log2 n) of the number of blocks."""
     return (blocks**16).bit_length() - 1
 
