@@ -32,7 +32,8 @@ _LAYER_BYTES = (1200, 4000)  # from which on a file has two layers, and three
 _SMALL_BITS = 2500  # below which an image is quantised at several working sizes
 _MAX_PASSES = 7
 _BIAS = 0.025  # of predicted errors with the number of pixels, which are too low for many
-_FULL = 0.986  # of a limit, which is enough
+_PAYLOAD = 0.95  # real length over the statistics', usually
+_FULL = 0.985  # of a limit, which is enough
 _AIM = 0.994  # of a limit, for the next try
 _NEAR = 0.98, 1.005  # of a limit, between which an estimated size is worth the real one
 _EXPECTED = 0.9, 1.08  # of predicted costs; photos cost that, graphics less
@@ -179,7 +180,7 @@ class Encoder:
         level = -round(_LEVELS_PER_OCTAVE * log2(max(limit, 1) / 600))
         while search.fits - search.fails > 1:
             level = search.open(level)
-            length = candidate.estimate(_slope(level))[0] / 8
+            length = candidate.estimate(_slope(level))[0] / 8 * _PAYLOAD
             level = search.learn(level, search.estimated_size(candidate, length))
         error = candidate.estimate(_slope(search.fits))[1]
         return search.fits, error * candidate.pixels**_BIAS
