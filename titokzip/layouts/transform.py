@@ -25,7 +25,7 @@ from titokzip.errors import FormatError, RateError, TitokzipError
 from titokzip.images import InputImage
 from titokzip.layouts.protocol import Encoded, Size
 from titokzip.rate_control import Rate
-from titokzip.tokenizers.embedded.quantizer import dequantize
+from titokzip.tokenizers.embedded.quantizer import dequantize, step_size
 from titokzip.tokenizers.embedded.rate import Encoder
 from titokzip.transform import planes as channels
 from titokzip.transform.bands import flatten
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 Planes = NDArray[np.float32]
 
 FINEST_REFINED = 96  # step index: the network gains nothing over finer ones
+EXACT = 0.001  # squared error over the squared step; below it an image is near its original already
 _LARGE = 2**24  # pixels of an image that is enlarged in 8 bits
 _LANCZOS = Image.Resampling.LANCZOS
 
@@ -125,11 +126,14 @@ class Transformed:
             coded = encoder.at_quality(rate.effective_quality)
         else:
             coded = encoder.within(limit, lambda *found: self._file_size(image, *found))
-        header = self._header(image, coded.step, coded.blocks, len(coded.payloads))
+        refined = coded.step >= FINEST_REFINED and coded.error > EXACT * step_size(coded.step) ** 2
+        header = self._header(image, coded.step, coded.blocks, len(coded.payloads), refined)
         return Encoded(header, coded.payloads, flatten(coded.integers))
 
-    def _header(self, image: InputImage, step: int, blocks: int, layers: int) -> Header:
-        layout = TransformLayout(step, blocks, refined=step >= FINEST_REFINED)
+    def _header(
+        self, image: InputImage, step: int, blocks: int, layers: int, refined: bool = False
+    ) -> Header:
+        layout = TransformLayout(step, blocks, refined)
         alpha = image.alpha is not None
         return Header(self.fingerprint, *image.size, layout, image.grey, alpha, layers)
 

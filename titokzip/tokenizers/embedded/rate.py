@@ -47,6 +47,7 @@ class Encoded:
     blocks: int  # along the shorter side, 0 for the image's own size
     payloads: list[bytes]
     integers: Integers
+    error: float  # squared, a pixel of the working image
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class _Trial:
     integers: Integers
     length: float  # of the payload, in bytes, as the quantiser estimates it
     error: float  # squared, a pixel of the source
+    coding_error: float  # squared, a pixel of the working image
     expected: bool  # whether it costs about what the statistics predicted
 
 
@@ -212,12 +214,15 @@ class Encoder:
         bits, guess = candidate.estimate(slope)
         ratio = (error + slope * found.bits) / (guess + slope * bits)
         expected = _EXPECTED[0] < ratio < _EXPECTED[1]
-        return _Trial(candidate, step, found.integers, found.bits / 8, error, expected)
+        coding_error = found.error / candidate.pixels
+        length = found.bits / 8
+        return _Trial(candidate, step, found.integers, length, error, coding_error, expected)
 
     def _encode(self, trial: _Trial) -> Encoded:
         layers = len(_lengths(trial.length))
         payloads = coder.encode(trial.integers, trial.step, self.model, layers)
-        return Encoded(trial.step, trial.candidate.blocks, payloads, trial.integers)
+        blocks = trial.candidate.blocks
+        return Encoded(trial.step, blocks, payloads, trial.integers, trial.coding_error)
 
 
 def _slope(level: int) -> float:
