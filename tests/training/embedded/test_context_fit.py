@@ -17,7 +17,7 @@ from titokzip.training.embedded.weights import read_context
 from titokzip.transform import planes as conversion
 from titokzip.transform.pyramid import Integers, analyse
 
-STEP = 170
+STEP = 200
 
 
 class Listener:
@@ -43,7 +43,7 @@ class Listener:
 
 def quantised(seed, model, planes=3):
     """Quantise a photo that no fit has seen."""
-    pixels = np.asarray(photo(128, 96, seed))
+    pixels = np.asarray(photo(64, 48, seed))
     return quantize(analyse(conversion.to_planes(pixels)[:planes]), STEP, model).integers
 
 
@@ -119,11 +119,11 @@ def test_sampled_rows_weigh_as_much_as_all():
 def test_a_fitted_model_codes_fewer_bytes_than_a_blank_one_and_decodes(context_file):
     flat, fitted = (context_model.from_arrays(a) for a in (blank(), read_context(context_file)))
     sizes = {"flat": 0, "fitted": 0}
-    for seed in (40, 41, 42):
+    for seed in (40, 41):
         integers = quantised(seed, flat)
         (payload,) = coder.encode(integers, STEP, fitted)
         sizes["flat"] += len(coder.encode(integers, STEP, flat)[0])
         sizes["fitted"] += len(payload)
-        back = coder.decode([payload], 3, 12, 16, STEP, fitted)
+        back = coder.decode([payload], 3, 6, 8, STEP, fitted)
         assert np.array_equal(back.blocks, integers.blocks)
     assert sizes["fitted"] < 0.8 * sizes["flat"], sizes

@@ -81,7 +81,7 @@ def context(
 @click.option(
     "--context", required=True, type=_existing, help="The context model, or a model with it."
 )
-@click.option("--images", default=14_000, show_default=True)
+@click.option("--images", default=11_500, show_default=True)
 @click.option("--reduced", default=2000, show_default=True, help="Photos at half size or less.")
 @click.option("--validation", default=500, show_default=True, help="Images of held-out photos.")
 def data(
