@@ -2,8 +2,7 @@
 
 `images` gives training images by number, photos and drawn ones (`graphics`). `context_model` fits
 the integer context model to them. `data` codes them and stores what is decoded beside the
-originals; `trainer` trains the decoder network on that. `export` joins both into a model.
-`prefilter` fits the filter of the lapped transform, which is a constant of the format.
+originals; `trainer` trains the decoder network on that. `weights` joins both into a model.
 
     python -m titokzip.training.embedded --help
 """

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from titokzip.errors import ImageError
 from titokzip.training.embedded.parts import Items, Pixels, Record
 
 SIDES: Final = (192, 128, 96, 64, 48, 32)  # of crops
@@ -47,13 +48,13 @@ class Batches:
         side; every image is as likely as every other.
 
         Raises:
-            ValueError: no image is as large as the smallest crop.
+            ImageError: no image is as large as the smallest crop.
         """
         if side != self._side:
             self._side, self._bins = side, _by_crop(self.items.records, side)
         shares = np.array([len(found) for found in self._bins.values()], float)
         if not shares.size:
-            raise ValueError(f"no coded image has sides of {SIDES[-1]} pixels")
+            raise ImageError(f"no coded image has sides of {SIDES[-1]} pixels")
         chosen = list(self._bins)[self.random.choice(len(shares), p=shares / shares.sum())]
         found = self._bins[chosen]
         picks = self.random.integers(len(found), size=max(1, pixels // chosen**2))

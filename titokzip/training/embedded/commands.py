@@ -21,7 +21,7 @@ class Commands(click.Group):
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except TitokzipError as error:
+        except (TitokzipError, OSError) as error:
             raise click.ClickException(str(error)) from error
 
 
@@ -49,7 +49,13 @@ def _photo_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @main.command(short_help="Fit the context model.")
 @_photo_options
-@click.option("--images", default=6000, show_default=True, help="That are quantised to fit to.")
+@click.option(
+    "--images",
+    default=6000,
+    show_default=True,
+    type=click.IntRange(10),
+    help="That are quantised to fit to.",
+)
 @click.option(
     "--effort", default=1.0, show_default=True, help="Steps, as a share of the usual ones."
 )
@@ -81,9 +87,21 @@ def context(
 @click.option(
     "--context", required=True, type=_existing, help="The context model, or a model with it."
 )
-@click.option("--images", default=14_000, show_default=True)
-@click.option("--reduced", default=2000, show_default=True, help="Photos at half size or less.")
-@click.option("--validation", default=500, show_default=True, help="Images of held-out photos.")
+@click.option("--images", default=11_500, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--reduced",
+    default=2000,
+    show_default=True,
+    type=click.IntRange(0),
+    help="More images, photos at half size or less.",
+)
+@click.option(
+    "--validation",
+    default=500,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Images of held-out photos.",
+)
 def data(
     photos: tuple[Path, ...], out: Path, pattern: str, held_out: float, fonts: tuple[Path, ...],
     processes: int, context: Path, images: int, reduced: int, validation: int,

@@ -130,7 +130,14 @@ class _Quantiser:
 
 
 def fit_rows(data: Tables, effort: Effort, report: Report) -> Arrays:
-    """Fit all networks to recorded rows; gives the arrays of a context model."""
+    """Fit all networks to recorded rows; gives the arrays of a context model.
+
+    Raises:
+        ImageError: some network would have no rows at all.
+    """
+    names = {f"{kind}.{table}" for kind in KINDS for table in ("cells", "flags", "signs")}
+    if missing := names - set(data):
+        raise ImageError(f"too few images to fit to: nothing for {', '.join(sorted(missing))}")
     cells, flags, of_signs = {}, {}, {}
     for kind, features in KINDS.items():
         steps = effort.blocks if kind == "blocks" else effort.pyramid
