@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -19,7 +18,7 @@ class FileOptions:
     """What `file_options` asks for."""
 
     output: str | None
-    output_dir: Path | None
+    output_dir: str | None
     stdout: bool
     recursive: bool
     force: bool
@@ -46,7 +45,6 @@ def file_options(command: Command) -> Command:
                 "-O",
                 "--output-dir",
                 metavar="DIR",
-                type=click.Path(path_type=Path),
                 help="Folder for outputs; keeps the structure of input folders.",
             ),
             click.option("-c", "--stdout", is_flag=True, help="Write to standard output."),
