@@ -144,9 +144,9 @@ def _samples(shard: Shard, suffixes: Collection[str], replace: bool) -> Iterator
             raise OutputExists(f"{shard.target} exists")
         count = 0
         with storage.opened(shard.source) as file:
-            for key, members in groupby(_members(file), key=lambda one: _key(one[0].name)):
+            for key, found in groupby(members(file), key=lambda one: key_of(one[0].name)):
                 count += 1
-                yield _sample(shard, key, list(members), suffixes)
+                yield _sample(shard, key, list(found), suffixes)
         if not count:
             raise TitokzipError("there is no file in it")
     except (tarfile.TarError, EOFError, zlib.error) as error:
@@ -155,7 +155,8 @@ def _samples(shard: Shard, suffixes: Collection[str], replace: bool) -> Iterator
         yield Sample(None, None, error, shard=shard)
 
 
-def _members(file: IO[bytes]) -> Iterator[Member]:
+def members(file: IO[bytes]) -> Iterator[Member]:
+    """Read the files of a shard in order."""
     with tarfile.open(fileobj=file, mode="r|*") as tar:
         for info in tar:
             tar.members = []  # type: ignore[attr-defined]  # it keeps them all otherwise
@@ -177,7 +178,7 @@ def _sample(shard: Shard, key: str, members: list[Member], suffixes: Collection[
     return Sample(None, None, None, data, shard, key, info, others)
 
 
-def _key(name: str) -> str:
+def key_of(name: str) -> str:
     """Take the key of a member, as WebDataset does: up to the first dot of its last part."""
     folder, slash, last = name.rpartition("/")
     return folder + slash + last.partition(".")[0]
