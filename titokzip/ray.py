@@ -11,20 +11,22 @@ byte what the command writes without a cluster. A shard appears once, whole: an 
 leaves none behind, and Ray has another one do it.
 """
 
+import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import ray
 import ray.data
+from numpy.typing import NDArray
 
 from titokzip import images, loading, zoo
-from titokzip.api import to_input
-from titokzip.batch import Models, Options, compress_files, decompress_files
-from titokzip.batch.shards import Shard, ShardResult, convert
+from titokzip.api import to_input, tokens
+from titokzip.batch import Models, Options, compress_files, decompress_files, storage
+from titokzip.batch.shards import Shard, ShardResult, convert, read_sidecar
 from titokzip.bitstream import container
-from titokzip.errors import TitokzipError
+from titokzip.errors import OutputExists, TitokzipError
 from titokzip.rate_control import Rate
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def compress(
     """Compress the images of a column, arrays uint8 [H, W, 3] or files as bytes, to .ttk files.
 
     `rate` is what `titokzip.compress` takes: quality, bpp, max_bytes. An image that fails has no
-    bytes, and what was wrong is in the column "error".
+    bytes, and a word in the column "error".
     """
     return _mapped(dataset, _Compressor, (column, to, model, Rate(**rate)), actors)
 
@@ -68,7 +70,10 @@ def decompress(
     model: str | None = None,
     actors: Actors | None = None,
 ) -> "ray.data.Dataset":
-    """Decode the .ttk files of a column to arrays uint8; the inverse of `compress`."""
+    """Decode the .ttk files of a column to arrays uint8 [H, W, 3]; the inverse of `compress`.
+
+    A file that fails has an image without pixels, and a word in the column "error".
+    """
     return _mapped(dataset, _Decompressor, (column, to, model), actors)
 
 
@@ -79,25 +84,35 @@ def tokenize(
     to: str = "tokens",
     actors: Actors | None = None,
 ) -> "ray.data.Dataset":
-    """Decode the tokens, int32, of the .ttk files of a column; no network runs."""
+    """Decode the tokens of the .ttk files of a column, int32 in one row each; no network runs.
+
+    Those of tiles are [N * L]; `grid` of `titokzip.tokens` tells N.
+    """
     return _mapped(dataset, _Tokenizer, (column, to), actors)
 
 
 def convert_shards(
-    shards: Iterable[Shard], make: "Callable[[], Converter]", actors: Actors | None = None
+    shards: Iterable[Shard],
+    make: "Callable[[], Converter]",
+    actors: Actors | None = None,
+    replace: bool = False,
 ) -> Iterator[ShardResult]:
     """Make shards of shards on a cluster; results come as shards are done.
 
     `make` is called by each actor once, and must be picklable.
     """
-    rows = [{"source": one.source, "target": one.target} for one in shards]
-    if not rows:
+    todo = []
+    for shard in shards:
+        if not replace and storage.exists(shard.target):
+            yield ShardResult(shard, error=OutputExists(f"{shard.target} exists"))
+        else:
+            todo.append({"source": shard.source, "target": shard.target})
+    if not todo:
         return
-    wanted = actors or Actors()
-    dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
-    done = dataset.map(_ShardConverter, fn_constructor_args=(make,), **_resources(wanted, len(rows)))
-    for row in done.iter_rows():
-        yield row["result"]
+    resources = _resources(actors or Actors(), len(todo))
+    dataset = ray.data.from_items(todo, override_num_blocks=len(todo))
+    for row in dataset.map(_ShardActor, fn_constructor_args=(make,), **resources).iter_rows():
+        yield pickle.loads(row["result"])
 
 
 @dataclass(frozen=True)
@@ -110,7 +125,9 @@ class Converter:
     replace: bool = False
 
     def __call__(self, shard: Shard) -> ShardResult:
-        """Make one shard of another."""
+        """Make one shard of another; one that is there was made by an actor that died since."""
+        if not self.replace and storage.exists(shard.target):
+            return read_sidecar(shard)
         return next(convert([shard], self.code, self.suffixes, self.new, self.replace))
 
 
@@ -142,30 +159,28 @@ class Decompressing:
     model: str | None
     device: str
     options: Options
-    suffix: str
     how: Mapping[str, Any]
 
     def __call__(self) -> Converter:
         """Load nothing yet."""
         models = Models(self.model, lambda manifest: loading.load(manifest, self.device))
         return Converter(
-            lambda jobs: decompress_files(
-                jobs, models, self.options, suffix=self.suffix, **self.how
-            ),
+            lambda jobs: decompress_files(jobs, models, self.options, **self.how),
             frozenset([".ttk"]),
-            self.suffix,
+            self.how.get("suffix") or ".png",
             self.options.force,
         )
 
 
-class _ShardConverter:
+class _ShardActor:
     """An actor over rows of a source and a target."""
 
     def __init__(self, make: Callable[[], Converter]) -> None:
         self.converter = make()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        return {"result": self.converter(Shard(row["source"], row["target"]))}
+        result = self.converter(Shard(row["source"], row["target"]))
+        return {"result": pickle.dumps(result)}
 
 
 class _Compressor:
@@ -176,14 +191,11 @@ class _Compressor:
         self.codec: Codec = loading.load(model)
 
     def __call__(self, batch: Batch) -> Batch:
-        def attempt(image: Any) -> bytes | Exception:
-            try:
-                source = image if isinstance(image, bytes) else np.asarray(image)
-                return self.codec.compress(to_input(source), self.rate)
-            except (TitokzipError, ValueError) as error:
-                return error
+        return _with_results(batch, self.column, self.to, self._compressed, b"")
 
-        return _with_results(batch, self.to, [attempt(image) for image in batch[self.column]])
+    def _compressed(self, image: Any) -> bytes:
+        source = image if isinstance(image, bytes) else np.asarray(image)
+        return self.codec.compress(to_input(source), self.rate)
 
 
 class _Decompressor:
@@ -194,14 +206,12 @@ class _Decompressor:
         self.models = Models(model, loading.load)
 
     def __call__(self, batch: Batch) -> Batch:
-        def attempt(data: bytes) -> Any:
-            try:
-                header = container.unpack(data).header
-                return np.asarray(self.models(header.model).decompress(data))
-            except TitokzipError as error:
-                return error
+        nothing = np.zeros((0, 0, 3), np.uint8)
+        return _with_results(batch, self.column, self.to, self._decoded, nothing)
 
-        return _with_results(batch, self.to, [attempt(data) for data in batch[self.column]])
+    def _decoded(self, data: bytes) -> NDArray[np.uint8]:
+        codec = self.models(container.unpack(data).header.model)
+        return np.asarray(codec.decompress(data).convert("RGB"))
 
 
 class _Tokenizer:
@@ -211,25 +221,24 @@ class _Tokenizer:
         self.column, self.to = column, to
 
     def __call__(self, batch: Batch) -> Batch:
-        from titokzip.api import tokens
-
-        def attempt(data: bytes) -> Any:
-            try:
-                return tokens(data).tokens
-            except TitokzipError as error:
-                return error
-
-        return _with_results(batch, self.to, [attempt(data) for data in batch[self.column]])
+        nothing = np.zeros(0, np.int32)
+        return _with_results(
+            batch, self.column, self.to, lambda data: tokens(data).tokens.ravel(), nothing
+        )
 
 
-def _with_results(batch: Batch, to: str, results: list[Any]) -> Batch:
-    """Add a column of results, and one of errors, to a batch."""
-    failed = [isinstance(one, Exception) for one in results]
-    values = np.empty(len(results), object)
-    errors = np.empty(len(results), object)
-    for i, (result, bad) in enumerate(zip(results, failed, strict=True)):
-        values[i], errors[i] = (None, str(result)) if bad else (result, "")
-    return {**batch, to: values, "error": errors}
+def _with_results(
+    batch: Batch, column: str, to: str, work: Callable[[Any], Any], nothing: Any
+) -> Batch:
+    """Add a column of results to a batch, and one of errors."""
+    count = len(batch[column])
+    results, errors = np.empty(count, object), np.full(count, "", object)
+    for row, value in enumerate(batch[column]):
+        try:
+            results[row] = work(value)
+        except (TitokzipError, ValueError) as error:
+            results[row], errors[row] = nothing, str(error)
+    return {**batch, to: results, "error": errors}
 
 
 def _mapped(
@@ -253,9 +262,4 @@ def _resources(actors: Actors, rows: int | None = None) -> dict[str, Any]:
         room = min(room, int(cluster.get("GPU", 0) // actors.gpus))
     most = max(1, min(actors.most or room, rows or room))
     taken = {"num_cpus": actors.cpus} | ({"num_gpus": actors.gpus} if actors.gpus else {})
-    return {"concurrency": (1, most), **taken}
-
-
-def facts(result: ShardResult) -> dict[str, Any]:
-    """Tell a result in plain types."""
-    return asdict(result)
+    return {"compute": ray.data.ActorPoolStrategy(min_size=1, max_size=most), **taken}

@@ -102,6 +102,13 @@ def write_manifest(folder: str, shards: Iterable[Shard]) -> None:
     storage.write(storage.within(folder, MANIFEST), [_json(whole)])
 
 
+def read_sidecar(shard: Shard) -> ShardResult:
+    """Read what is in a shard that is there."""
+    with storage.opened(shard.sidecar) as file:
+        row = json.load(file)
+    return ShardResult(shard, row["samples"], row["in_bytes"], row["out_bytes"], row["failures"])
+
+
 def _made(shard: Shard, results: Iterator[Result], new: str, replace: bool) -> ShardResult:
     """Write one shard, while its samples are coded."""
     found = ShardResult(shard)

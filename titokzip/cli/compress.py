@@ -9,7 +9,16 @@ import click
 from titokzip.cli.files import plan, renaming, report
 from titokzip.cli.libraries import limited, silenced
 from titokzip.cli.options import FileOptions, check_device, file_options, how, max_pixels_option
-from titokzip.cli.shards import are_shards, convert_shards, plan_shards
+from titokzip.cli.shards import (
+    actors,
+    are_shards,
+    check_ray,
+    convert_shards,
+    on_cluster,
+    plan_shards,
+    report_shards,
+    skipped,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -88,25 +97,30 @@ def compress(
     rate = _rate(quality, bpp, max_bytes, tokens, tile)
     shards = plan_shards(files, options) if are_shards(files) else []
     jobs = [] if shards else plan(files, SUFFIXES, renaming(SUFFIXES, ".ttk"), options)
+    check_ray(options, bool(shards))
     begun = time.perf_counter()
     from titokzip import batch, loading, zoo
 
     check_device(options.device)
+    settings: dict[str, Any] = {
+        "background": background,
+        "verify": verify,
+        "max_pixels": max_pixels,
+    }
+    if options.ray:
+        with on_cluster(options) as ray:
+            alone = batch.Options(options.force, threads=1)
+            make = ray.Compressing(model or zoo.DEFAULT, options.device, rate, alone, settings)
+            todo = skipped(shards, options)
+            done = ray.convert_shards(todo, make, actors(options, ray), options.force)
+            report_shards(shards, done, options)
     codec = loading.load(
         model or zoo.DEFAULT, options.device, options.batch_size, compiled=options.compiled
     )
     start = {"load model": time.perf_counter() - begun}
 
     def code(jobs: "Iterable[Job]") -> "Iterator[Result]":
-        return batch.compress_files(
-            jobs,
-            codec,
-            rate,
-            how(options),
-            background=background,
-            verify=verify,
-            max_pixels=max_pixels,
-        )
+        return batch.compress_files(jobs, codec, rate, how(options), **settings)
 
     with silenced(), limited(max_pixels or MAX_PIXELS):
         if shards:

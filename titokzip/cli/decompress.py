@@ -9,7 +9,16 @@ import click
 
 from titokzip.cli.files import plan, renaming, report
 from titokzip.cli.options import FileOptions, check_device, file_options, how, max_pixels_option
-from titokzip.cli.shards import are_shards, convert_shards, plan_shards
+from titokzip.cli.shards import (
+    actors,
+    are_shards,
+    check_ray,
+    convert_shards,
+    on_cluster,
+    plan_shards,
+    report_shards,
+    skipped,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -107,10 +116,25 @@ def decompress(
     _check_output(options.output, chosen)
     shards = plan_shards(files, options) if are_shards(files) else []
     jobs = [] if shards else plan(files, [".ttk"], renaming([".ttk"], chosen or ".png"), options)
+    check_ray(options, bool(shards))
     begun = time.perf_counter()
     from titokzip import batch, loading
 
     check_device(options.device)
+    settings: dict[str, Any] = {
+        "suffix": chosen,
+        "native": size == "native",
+        "size": size if isinstance(size, tuple) else None,
+        "partial": allow_partial,
+        "max_pixels": max_pixels,
+    }
+    if options.ray:
+        with on_cluster(options) as ray:
+            alone = batch.Options(options.force, threads=1)
+            make = ray.Decompressing(model, options.device, alone, settings)
+            todo = skipped(shards, options)
+            done = ray.convert_shards(todo, make, actors(options, ray), options.force)
+            report_shards(shards, done, options)
 
     def load(manifest: "Manifest") -> "Codec":
         codec = loading.load(
@@ -123,16 +147,7 @@ def decompress(
     models = batch.Models(model, load)
 
     def code(jobs: "Iterable[Job]") -> "Iterator[Result]":
-        return batch.decompress_files(
-            jobs,
-            models,
-            how(options),
-            suffix=chosen,
-            native=size == "native",
-            size=size if isinstance(size, tuple) else None,
-            partial=allow_partial,
-            max_pixels=max_pixels,
-        )
+        return batch.decompress_files(jobs, models, how(options), **settings)
 
     if shards:
         convert_shards(shards, code, [".ttk"], chosen or ".png", options)

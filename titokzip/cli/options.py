@@ -28,6 +28,7 @@ class FileOptions:
     jobs: int
     batch_size: int | None
     compiled: bool
+    ray: str | None
     as_json: bool
     quiet: bool
     verbose: bool
@@ -93,6 +94,11 @@ def file_options(command: Command) -> Command:
                 "compiled",
                 is_flag=True,
                 help="Compile the network, for bulk work; takes a minute or more at the start.",
+            ),
+            click.option(
+                "--ray",
+                metavar="ADDRESS",
+                help="Shards on a Ray cluster: its address, or local for this machine.",
             ),
             click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout."),
             click.option("--quiet", is_flag=True, help="Report errors only."),

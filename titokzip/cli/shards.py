@@ -1,7 +1,9 @@
 """compress and decompress over shards: tar files in WebDataset's layout, here or behind URLs."""
 
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -58,6 +60,50 @@ def convert_shards(
 
     results = convert(shards, code, suffixes, new, options.force, options.skip_existing)
     report_shards(shards, results, options)
+
+
+def check_ray(options: FileOptions, shards: bool) -> None:
+    """Refuse a cluster for what is no shard."""
+    if options.ray and not shards:
+        raise click.UsageError("--ray works on shards (.tar); files are done by -j processes")
+
+
+def actors(options: FileOptions, ray: ModuleType) -> Any:
+    """Give every actor a core, or a GPU if one is asked for."""
+    return ray.Actors(gpus=1) if options.device == "cuda" else ray.Actors()
+
+
+@contextmanager
+def on_cluster(options: FileOptions) -> "Iterator[ModuleType]":
+    """Reach a Ray cluster, or start one on this machine; gives `titokzip.ray`."""
+    try:
+        import ray
+    except ImportError as error:
+        raise click.UsageError("--ray needs Ray; pip install 'titokzip[ray]'") from error
+    from titokzip import ray as cluster
+
+    here = options.ray == "local"
+    try:
+        ray.init(
+            None if here else options.ray,
+            num_cpus=options.jobs if here else None,
+            include_dashboard=False if here else None,
+            log_to_driver=False,
+            logging_level="error",
+        )
+    except ConnectionError as error:
+        raise click.UsageError(f"--ray {options.ray}: there is no cluster ({error})") from error
+    try:
+        yield cluster
+    finally:
+        ray.shutdown()
+
+
+def skipped(shards: "list[Shard]", options: FileOptions) -> "list[Shard]":
+    """Leave out what is there already, where that was asked for."""
+    from titokzip.batch.storage import exists
+
+    return [one for one in shards if not (options.skip_existing and exists(one.target))]
 
 
 def report_shards(
