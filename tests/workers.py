@@ -42,3 +42,22 @@ def decode_large(folder):
         alone = len(list(Path(folder).iterdir())) == 1
         mark.unlink()
     return alone
+
+
+def toy_converter(seen, slow=0.0):
+    """Make the converter of an actor on a cluster; it tells its process in a folder."""
+    from jobs import SMALL
+    from toys import codec
+
+    from titokzip import images
+    from titokzip.batch import Options, compress_files
+    from titokzip.ray import Converter
+
+    Path(seen, str(os.getpid())).touch()
+
+    def code(jobs):
+        for result in compress_files(jobs, codec(), SMALL, Options(threads=1)):
+            time.sleep(slow)
+            yield result
+
+    return Converter(code, images.SUFFIXES, ".ttk")

@@ -6,8 +6,9 @@ Reading and writing run in threads beside the codec, or in processes, where what
 network happens, too. A file that fails is reported, and the others are done.
 """
 
-from titokzip.batch.coding import Models, compress_files, decompress_files
+from titokzip.batch.coding import compress_files, decompress_files
 from titokzip.batch.jobs import Job, Options, Result
+from titokzip.batch.models import Models
 from titokzip.batch.planning import Found, find, pair
 
 __all__ = [

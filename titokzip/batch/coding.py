@@ -1,14 +1,13 @@
 """Image files to .ttk files, and back."""
 
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, Final, Union
 
 from PIL import Image
 
-from titokzip import images, zoo
+from titokzip import images
 from titokzip.batch.delivery import deliver, opened, read_all
 from titokzip.batch.jobs import Job, Options, Result
 from titokzip.batch.pipeline import Stages, run, timed
@@ -24,33 +23,12 @@ if TYPE_CHECKING:  # torch is imported when the first model is loaded
     from titokzip.layouts.cutting import Cut, Cutter, DecodedTiles
     from titokzip.layouts.protocol import Size
 
+_Facts = dict[str, Any]
 _Decoded = Union["Image.Image", "DecodedTiles", "_Done"]
 _IMAGE_BYTES: Final = 2**31  # of an image that comes through a pipe, at the most
 _TTK_BYTES: Final = 2**28  # of any .ttk file, at the most
 _FILES_PER_PROCESS: Final = 2  # at the least
 _LARGE: Final = 2**24  # pixels of an image that is resampled while it is written
-
-
-class Models:
-    """Finds the codec that a file asks for by its fingerprint, and keeps those found."""
-
-    def __init__(self, name: str | None, load: "Callable[[zoo.Manifest], Codec]") -> None:
-        self.name, self.load = name, load
-        self.codecs: dict[bytes, Codec] = {}
-        self.lock = threading.Lock()
-
-    def __call__(self, fingerprint: bytes) -> "Codec":
-        """Load the model of a file, or the one that was named, once.
-
-        Raises:
-            ModelError: it is not here.
-        """
-        with self.lock:
-            key = b"" if self.name else fingerprint
-            if key not in self.codecs:
-                manifest = zoo.find(self.name) if self.name else zoo.find_fingerprint(fingerprint)
-                self.codecs[key] = self.load(manifest)
-            return self.codecs[key]
 
 
 def compress_files(
@@ -71,17 +49,17 @@ def compress_files(
 
     source = _Source(background, codec.layout.keeps_alpha, max_pixels or images.MAX_PIXELS)
     verify = verify or options.remove
-    todo, tiles = list(jobs), codec.layout.tiles
-    processes = _processes(options, todo)
+    tiles, processes = codec.layout.tiles, _processes(options, jobs)
 
     def read(result: Result) -> "InputImage | Cut | _Done":
         if not processes.count:
             return source.read(result)
         if tiles is not None:
-            found, cut = processes(_read_and_cut, result, source, tiles.cutter, rate)
-            _update(result, found)
+            facts, cut = processes(_read_and_cut, result, source, tiles.cutter, rate)
+            vars(result).update(facts)
             return cut
-        _update(result, processes(_compress, result, source, codec, rate, verify, options))
+        facts = processes(_compress, result, source, codec, rate, verify, options)
+        vars(result).update(facts)
         return _Done()
 
     def work(good: "Iterator[Any]") -> "Iterator[bytes | _Done | TitokzipError]":
@@ -92,7 +70,7 @@ def compress_files(
         if isinstance(data, bytes):
             _deliver_ttk(result, data, options, max_pixels)
 
-    yield from run(todo, Stages(read, work, write, _bytes_of), options, processes)
+    yield from run(jobs, Stages(read, work, write, _bytes_of), options, processes)
 
 
 class _Done:
@@ -121,13 +99,14 @@ class _Source:
 
 def _read_and_cut(
     result: Result, source: _Source, cutter: "Cutter", rate: Rate
-) -> "tuple[Result, Cut]":
-    return result, cutter(source.read(result), rate)
+) -> "tuple[_Facts, Cut]":
+    cut = cutter(source.read(result), rate)
+    return _facts(result), cut
 
 
 def _compress(
     result: Result, source: _Source, codec: "Codec", rate: Rate, verify: bool, options: Options
-) -> Result:
+) -> _Facts:
     """Compress one file, all of it here."""
     with timed(result, "read"):
         image = source.read(result)
@@ -137,12 +116,12 @@ def _compress(
         raise data
     with timed(result, "write"):
         _deliver_ttk(result, data, options, source.max_pixels)
-    return result
+    return _facts(result)
 
 
 def _deliver_ttk(result: Result, data: bytes, options: Options, max_pixels: int | None) -> None:
     result.header = container.unpack(data, max_pixels).header
-    result.out_bytes = result.ttk_bytes = deliver(result.job, [data], options)
+    result.out_bytes = result.ttk_bytes = deliver(result, [data], options)
 
 
 @dataclass(frozen=True)
@@ -181,8 +160,7 @@ def decompress_files(
     """
 
     form = _Form(suffix, native, size, options)
-    todo = list(jobs)
-    processes = _processes(options, todo)
+    processes = _processes(options, jobs)
 
     def read(result: Result) -> _Coded | _Done:
         data = read_all(result.job, _TTK_BYTES)
@@ -193,7 +171,7 @@ def decompress_files(
         coded = _Coded(codec, codec.checked(contents))
         if not processes.count or codec.layout.tiles:
             return coded
-        _update(result, processes(_decompress, result, coded, form))
+        vars(result).update(processes(_decompress, result, coded, form))
         return _Done()
 
     def work(good: Iterator[Any]) -> "Iterator[_Decoded | TitokzipError]":
@@ -212,9 +190,9 @@ def decompress_files(
 
     def write(result: Result, image: "_Decoded") -> None:
         if not isinstance(image, _Done):
-            _update(result, processes(_deliver_image, result, image, form))
+            vars(result).update(processes(_deliver_image, result, image, form))
 
-    yield from run(todo, Stages(read, work, write), options, processes)
+    yield from run(jobs, Stages(read, work, write), options, processes)
 
 
 @dataclass(frozen=True)
@@ -227,7 +205,7 @@ class _Form:
     options: Options
 
 
-def _decompress(result: Result, coded: _Coded, form: _Form) -> Result:
+def _decompress(result: Result, coded: _Coded, form: _Form) -> _Facts:
     """Decompress one file, all of it here."""
     with timed(result, "network"):
         native = form.native or coded.is_large
@@ -235,28 +213,31 @@ def _decompress(result: Result, coded: _Coded, form: _Form) -> Result:
     if isinstance(image, TitokzipError):
         raise image
     with timed(result, "write"):
-        return _deliver_image(result, image, form)
+        _deliver_image(result, image, form)
+    return _facts(result)
 
 
-def _deliver_image(result: Result, decoded: "Image.Image | DecodedTiles", form: _Form) -> Result:
+def _deliver_image(result: Result, decoded: "Image.Image | DecodedTiles", form: _Form) -> _Facts:
     image = decoded if isinstance(decoded, Image.Image) else decoded.image()
     target, header = result.job.target, result.header
     assert header is not None, "what was decoded was read"
     wanted = None if form.native else form.size or (header.width, header.height)
     kind = form.suffix or (target.suffix if target else "") or ".png"
-    result.out_bytes = deliver(result.job, images.encode(image, kind, wanted), form.options)
-    return result
+    result.out_bytes = deliver(result, images.encode(image, kind, wanted), form.options)
+    return _facts(result)
 
 
-def _processes(options: Options, jobs: list[Job]) -> Processes:
+def _processes(options: Options, jobs: Iterable[Job]) -> Processes:
     """Choose how many processes pay: one takes as long to start as a few small files."""
-    count = min(options.processes, len(jobs) // _FILES_PER_PROCESS)
+    count = options.processes
+    if isinstance(jobs, Sequence):
+        count = min(count, len(jobs) // _FILES_PER_PROCESS)
     return Processes(count if count > 1 else 0)
 
 
-def _update(result: Result, done: Result) -> None:
-    """Take over what another process found out."""
-    vars(result).update(vars(done))
+def _facts(result: Result) -> _Facts:
+    """Take what was found out to another process; the job is there already."""
+    return {name: value for name, value in vars(result).items() if name != "job"}
 
 
 def _bytes_of(image: "InputImage | Cut | _Done") -> int:

@@ -8,11 +8,15 @@ from titokzip.bitstream.header import Header
 
 @dataclass(frozen=True)
 class Job:
-    """One file to make of another; None stands for standard input and output."""
+    """One file to make of another; None stands for standard input and output.
+
+    With `data`, it stands for memory: what is made becomes the `output` of the result.
+    """
 
     source: Path | None
     target: Path | None
     error: Exception | None = None  # why it cannot be done, if that is known beforehand
+    data: bytes | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -41,4 +45,5 @@ class Result:
     ttk_bytes: int = 0  # whichever of the two is the .ttk file
     header: Header | None = None
     note: str = ""
+    output: bytes | None = None  # of a job in memory
     seconds: dict[str, float] = field(default_factory=dict)  # by stage

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,7 +37,6 @@ def run(
     jobs: Iterable[Job], stages: Stages[A, B], options: Options, processes: Processes
 ) -> Iterator[Result]:
     """Do jobs, and give their results in order."""
-    todo = list(jobs)
     threads = max(options.threads, processes.count)
     window = _AHEAD * processes.count or options.threads
 
@@ -62,9 +61,9 @@ def run(
         writing: deque[Future[Result]] = deque()
         # A job alone is read here: Ctrl-C would not end a thread that waits for standard input.
         reads = (
-            map(attempt, todo)
-            if len(todo) == 1
-            else ahead(readers, attempt, todo, window, size, _READ_AHEAD)
+            map(attempt, jobs)
+            if isinstance(jobs, Sequence) and len(jobs) == 1
+            else ahead(readers, attempt, jobs, window, size, _READ_AHEAD)
         )
         for result, output in _Worked(stages.work, reads).results():
             if output is None:

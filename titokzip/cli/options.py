@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -19,7 +18,7 @@ class FileOptions:
     """What `file_options` asks for."""
 
     output: str | None
-    output_dir: Path | None
+    output_dir: str | None
     stdout: bool
     recursive: bool
     force: bool
@@ -29,6 +28,7 @@ class FileOptions:
     jobs: int
     batch_size: int | None
     compiled: bool
+    ray: str | None
     as_json: bool
     quiet: bool
     verbose: bool
@@ -46,7 +46,6 @@ def file_options(command: Command) -> Command:
                 "-O",
                 "--output-dir",
                 metavar="DIR",
-                type=click.Path(path_type=Path),
                 help="Folder for outputs; keeps the structure of input folders.",
             ),
             click.option("-c", "--stdout", is_flag=True, help="Write to standard output."),
@@ -95,6 +94,11 @@ def file_options(command: Command) -> Command:
                 "compiled",
                 is_flag=True,
                 help="Compile the network, for bulk work; takes a minute or more at the start.",
+            ),
+            click.option(
+                "--ray",
+                metavar="ADDRESS",
+                help="Shards on a Ray cluster: its address, or local for this machine.",
             ),
             click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout."),
             click.option("--quiet", is_flag=True, help="Report errors only."),

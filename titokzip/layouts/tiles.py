@@ -70,6 +70,11 @@ class Tiled:
         return self
 
     @property
+    def batch(self) -> int:
+        """Tiles that the network sees at once, at the most."""
+        return self._batch.most
+
+    @property
     def dtype(self) -> torch.dtype:
         """Precision of the decoder."""
         first = next(iter(getattr(self.tokenizer, "parameters", list)()), None)
