@@ -95,7 +95,7 @@ def test_a_limit_is_filled_and_never_exceeded(tokens, limit):
 def test_a_limit_that_nothing_fits_names_the_smallest_size():
     with pytest.raises(RateError, match=r"at least 64 bytes; 40 are"):
         plan(Rate(max_bytes=40))
-    assert size(plan(Rate(max_bytes=60)), FIXED) == 60
+    assert size(plan(Rate(max_bytes=64)), FIXED) == 64
 
 
 def test_tokens_are_those_of_the_model():

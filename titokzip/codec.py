@@ -9,7 +9,7 @@ model), or square tiles (released tokenizers). The bitstream wraps them in a hea
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from titokzip.errors import FormatError, TitokzipError, VerificationError
 from titokzip.images import InputImage
 from titokzip.layouts.protocol import Layout, Size
 from titokzip.rate_control import Rate
+
+if TYPE_CHECKING:
+    from titokzip.layouts.cutting import Cut, DecodedTiles
 
 T = TypeVar("T")
 
@@ -49,11 +52,12 @@ class Codec:
         return _raised(next(self.compress_many([image], rate or Rate())))
 
     def compress_many(
-        self, images: Iterable[InputImage], rate: Rate, verify: bool = False
+        self, images: "Iterable[InputImage | Cut]", rate: Rate, verify: bool = False
     ) -> Iterator[bytes | TitokzipError]:
         """Compress images in order, batched across images; one that fails gives its error.
 
-        `verify` decodes the tokens of every file again.
+        They may be cut already, by the cutter of the layout. `verify` decodes the tokens of every
+        file again.
         """
         for encoded in self.layout.encode(images, rate):
             if isinstance(encoded, TitokzipError):
@@ -91,11 +95,24 @@ class Codec:
             FormatError: another model made one of them.
         """
 
-        def sized(contents: Contents) -> tuple[Contents, Size | None]:
-            own = contents.header.width, contents.header.height
-            return contents, None if native else size or own
+        yield from self.layout.decode(self._sized(files, native, size))
 
-        yield from self.layout.decode(sized(self.checked(contents)) for contents in files)
+    def decompress_tiles(
+        self, files: Iterable[Contents], native: bool = False, size: Size | None = None
+    ) -> "Iterator[DecodedTiles | TitokzipError]":
+        """Decode files as `decompress_many` does, as far as the network of a tokenizer is needed.
+
+        `DecodedTiles.image` makes their images, in this process or in another.
+        """
+        assert self.layout.tiles, "this model decodes no tiles"
+        yield from self.layout.tiles.decode_tiles(self._sized(files, native, size))
+
+    def _sized(
+        self, files: Iterable[Contents], native: bool, size: Size | None
+    ) -> Iterator[tuple[Contents, Size | None]]:
+        for contents in files:
+            own = contents.header.width, contents.header.height
+            yield self.checked(contents), None if native else size or own
 
     def tokens(self, contents: Contents) -> NDArray[np.int32]:
         """Decode the tokens of a file's intact layers; runs no network.

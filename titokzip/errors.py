@@ -9,6 +9,7 @@ TitokzipError
 ├── RateError          no setting reaches the size that was asked for
 ├── ModelError         the model is unknown, or its weights are missing or wrong
 ├── VerificationError  what was written does not read back as what was meant
+├── WorkerDied         the process that worked on it was killed, or crashed
 └── OutputExists       the output exists, and nobody asked to replace it
     └── OutputIsInput  it is the very file that is read
 
@@ -63,6 +64,10 @@ class ModelError(TitokzipError):
 
 class VerificationError(TitokzipError):
     """What was written does not read back as what was meant; the source is kept."""
+
+
+class WorkerDied(TitokzipError):
+    """The process that worked on it was killed, or crashed; others go on."""
 
 
 class OutputExists(TitokzipError):

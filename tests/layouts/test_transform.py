@@ -197,3 +197,12 @@ def test_compressing_imports_no_torch():
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_is_exact_without_the_network_is_left_to_itself(codec):
+    flat = Image.new("RGB", (64, 48), (200, 30, 90))
+    data = compress(codec, flat, quality=30)
+    assert not layout_of(data).refined
+    assert np.abs(np.asarray(codec.decompress(data), int) - (200, 30, 90)).max() <= 1
+    assert layout_of(compress(codec, photo(64, 48), quality=30)).refined
+    assert not layout_of(compress(codec, photo(64, 48), quality=100)).refined

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from toys import Reaching, Toy
 
 from titokzip.errors import ModelError
+from titokzip.runtime.batching import Batch, to_levels
 from titokzip.runtime.tiled_decoding import decode_tiles
 from titokzip.tiling import Grid
 
@@ -23,7 +24,7 @@ def whole(tokenizer, tiles, columns):
     pixels = tokenizer.decode_pixels(torch.cat(rows, dim=1)[None])[0]
     size = tokenizer.size
     cut = pixels.unflatten(2, (columns, size)).unflatten(1, (-1, size))  # [3, r, S, c, S]
-    return cut.permute(1, 3, 2, 4, 0).numpy()
+    return to_levels(cut.permute(1, 3, 2, 4, 0)).numpy()
 
 
 def watched(tokenizer):
@@ -40,7 +41,9 @@ def watched(tokenizer):
 def test_a_decoder_that_reaches_over_borders_leaves_no_seam(rows, columns, halo, batch, seed):
     tokenizer = Reaching(halo)
     tiles = features(tokenizer, rows * columns, seed)
-    decoded = np.stack(list(decode_tiles(tokenizer, iter(tiles), [Grid(rows, columns)], batch)))
+    decoded = np.stack(
+        list(decode_tiles(tokenizer, iter(tiles), [Grid(rows, columns)], Batch(batch)))
+    )
     assert np.array_equal(decoded, whole(tokenizer, tiles, columns))
 
 
@@ -49,7 +52,7 @@ def test_wide_rows_are_decoded_in_pieces(columns):
     tokenizer = Reaching(2)
     tiles = features(tokenizer, 2 * columns, 0)
     expected, shapes = whole(tokenizer, tiles, columns), watched(tokenizer)
-    decoded = np.stack(list(decode_tiles(tokenizer, iter(tiles), [Grid(2, columns)], 16)))
+    decoded = np.stack(list(decode_tiles(tokenizer, iter(tiles), [Grid(2, columns)], Batch(16))))
     assert max(width for *_, width in shapes) <= 8 * 4 + 2 * tokenizer.halo
     assert np.array_equal(decoded, expected)
 
@@ -60,7 +63,7 @@ def test_tiles_of_many_images_go_through_together():
     parts = zip(tiles.split([grid.tiles for grid in grids]), grids, strict=True)
     expected = [row for part, grid in parts for row in whole(tokenizer, part, grid.columns)]
     shapes = watched(tokenizer)
-    rows = list(decode_tiles(tokenizer, iter(tiles), grids, 4))
+    rows = list(decode_tiles(tokenizer, iter(tiles), grids, Batch(4)))
     assert all(np.array_equal(*pair) for pair in zip(rows, expected, strict=True))
     assert [count for count, *_ in shapes] == [4, 3, 1, 1]
 
@@ -69,15 +72,17 @@ def test_the_rows_of_an_image_are_batched_too():
     tokenizer = Reaching(1)
     tiles = features(tokenizer, 2 * 9, 0)
     expected, shapes = whole(tokenizer, tiles, 2), watched(tokenizer)
-    decoded = np.stack(list(decode_tiles(tokenizer, iter(tiles), [Grid(9, 2)], 8)))
+    decoded = np.stack(list(decode_tiles(tokenizer, iter(tiles), [Grid(9, 2)], Batch(8))))
     assert np.array_equal(decoded, expected)
     assert [count for count, *_ in shapes] == [1, 4, 3, 1]  # the first and last row have less halo
 
 
 def test_tiles_that_do_not_reach_over_borders_are_laid_side_by_side():
     tiles = features(Toy(), 6, 1)
-    first, second = decode_tiles(Toy(), iter(tiles), [Grid(2, 3)], 4)
-    assert np.array_equal(np.concatenate([first, second]), tiles.permute(0, 2, 3, 1).numpy())
+    first, second = decode_tiles(Toy(), iter(tiles), [Grid(2, 3)], Batch(4))
+    assert np.array_equal(
+        np.concatenate([first, second]), to_levels(tiles.permute(0, 2, 3, 1)).numpy()
+    )
 
 
 def test_memory_is_bounded_by_three_rows_and_a_batch():
@@ -89,13 +94,13 @@ def test_memory_is_bounded_by_three_rows_and_a_batch():
             drawn += 1
             yield tile
 
-    for row, _ in enumerate(decode_tiles(Reaching(), one_by_one(), [Grid(10, 4)], 8)):
+    for row, _ in enumerate(decode_tiles(Reaching(), one_by_one(), [Grid(10, 4)], Batch(8))):
         assert drawn <= 4 * (row + 2 + 2)
     assert drawn == 40
 
 
 def test_no_features_are_no_rows():
-    assert list(decode_tiles(Toy(), iter(()), [], 4)) == []
+    assert list(decode_tiles(Toy(), iter(()), [], Batch(4))) == []
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
@@ -103,4 +108,32 @@ def test_pixels_that_are_not_finite_are_refused(wrong):
     tokenizer = Toy()
     tokenizer.decode_pixels = lambda features: features * wrong
     with pytest.raises(ModelError, match="not finite: its weights are damaged"):
-        list(decode_tiles(tokenizer, iter(features(Toy(), 2, 0)), [Grid(1, 2)], 4))
+        list(decode_tiles(tokenizer, iter(features(Toy(), 2, 0)), [Grid(1, 2)], Batch(4)))
+
+
+def test_memory_that_runs_out_costs_no_pixel():
+    tokenizer = Reaching(1)
+    tiles = features(tokenizer, 16, 3)
+    expected, decode = whole(tokenizer, tiles, 1), tokenizer.decode_pixels
+
+    def limited(window):
+        if len(window) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return decode(window)
+
+    tokenizer.decode_pixels = limited
+    batch = Batch(8)
+    decoded = np.stack(list(decode_tiles(tokenizer, iter(tiles), [Grid(16, 1)], batch)))
+    assert np.array_equal(decoded, expected)
+    assert batch.tiles <= 3
+
+
+def test_pixels_are_truncated_on_request():
+    tokenizer = Toy()
+    tokenizer.decode_pixels = lambda features: torch.full((1, 3, 16, 16), 100.7 / 255)
+    for truncate, level in [(False, 101), (True, 100)]:
+        (row,) = decode_tiles(
+            tokenizer, iter(features(Toy(), 1, 0)), [Grid(1, 1)], Batch(1), truncate
+        )
+        assert (row.dtype, row.shape) == (np.uint8, (1, 16, 16, 3))
+        assert (row == level).all()

@@ -2,12 +2,13 @@
 
     paths ─ find ─▶ Found ─ pair ─▶ Job ─ read ─▶ work ─ write ─▶ Result
 
-Reading and writing run in threads beside the codec. A file that fails is reported, and the others
-are done.
+Reading and writing run in threads beside the codec, or in processes, where whatever needs no shared
+network happens, too. A file that fails is reported, and the others are done.
 """
 
-from titokzip.batch.coding import Models, compress_files, decompress_files
+from titokzip.batch.coding import compress_files, decompress_files
 from titokzip.batch.jobs import Job, Options, Result
+from titokzip.batch.models import Models
 from titokzip.batch.planning import Found, find, pair
 
 __all__ = [

@@ -1,17 +1,17 @@
 """Image files to .ttk files, and back."""
 
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from itertools import chain, groupby
+from typing import TYPE_CHECKING, Any, Final, Union
 
 from PIL import Image
 
-from titokzip import images, zoo
+from titokzip import images
 from titokzip.batch.delivery import deliver, opened, read_all
 from titokzip.batch.jobs import Job, Options, Result
-from titokzip.batch.pipeline import Stages, run
+from titokzip.batch.pipeline import Stages, run, timed
+from titokzip.batch.processes import Processes
 from titokzip.bitstream import container
 from titokzip.bitstream.container import Contents
 from titokzip.errors import TitokzipError
@@ -20,33 +20,15 @@ from titokzip.rate_control import Rate
 
 if TYPE_CHECKING:  # torch is imported when the first model is loaded
     from titokzip.codec import Codec
+    from titokzip.layouts.cutting import Cut, Cutter, DecodedTiles
     from titokzip.layouts.protocol import Size
 
+_Facts = dict[str, Any]
+_Decoded = Union["Image.Image", "DecodedTiles", "_Done"]
 _IMAGE_BYTES: Final = 2**31  # of an image that comes through a pipe, at the most
 _TTK_BYTES: Final = 2**28  # of any .ttk file, at the most
+_FILES_PER_PROCESS: Final = 2  # at the least
 _LARGE: Final = 2**24  # pixels of an image that is resampled while it is written
-
-
-class Models:
-    """Finds the codec that a file asks for by its fingerprint, and keeps those found."""
-
-    def __init__(self, name: str | None, load: "Callable[[zoo.Manifest], Codec]") -> None:
-        self.name, self.load = name, load
-        self.codecs: dict[bytes, Codec] = {}
-        self.lock = threading.Lock()
-
-    def __call__(self, fingerprint: bytes) -> "Codec":
-        """Load the model of a file, or the one that was named, once.
-
-        Raises:
-            ModelError: it is not here.
-        """
-        with self.lock:
-            key = b"" if self.name else fingerprint
-            if key not in self.codecs:
-                manifest = zoo.find(self.name) if self.name else zoo.find_fingerprint(fingerprint)
-                self.codecs[key] = self.load(manifest)
-            return self.codecs[key]
 
 
 def compress_files(
@@ -65,26 +47,81 @@ def compress_files(
     not open, given the same.
     """
 
-    def read(result: Result) -> InputImage:
+    source = _Source(background, codec.layout.keeps_alpha, max_pixels or images.MAX_PIXELS)
+    verify = verify or options.remove
+    tiles, processes = codec.layout.tiles, _processes(options, jobs)
+
+    def read(result: Result) -> "InputImage | Cut | _Done":
+        if not processes.count:
+            return source.read(result)
+        if tiles is not None:
+            facts, cut = processes(_read_and_cut, result, source, tiles.cutter, rate)
+            vars(result).update(facts)
+            return cut
+        facts = processes(_compress, result, source, codec, rate, verify, options)
+        vars(result).update(facts)
+        return _Done()
+
+    def work(good: "Iterator[Any]") -> "Iterator[bytes | _Done | TitokzipError]":
+        whole = tiles is None and processes.count
+        return good if whole else codec.compress_many(good, rate, verify)
+
+    def write(result: Result, data: bytes | _Done) -> None:
+        if isinstance(data, bytes):
+            _deliver_ttk(result, data, options, max_pixels)
+
+    yield from run(jobs, Stages(read, work, write, _bytes_of), options, processes)
+
+
+class _Done:
+    """In the place of what was read, or decoded: another process has written it."""
+
+    kind = None
+
+
+@dataclass(frozen=True)
+class _Source:
+    """How images are read."""
+
+    background: str | None
+    keep_alpha: bool
+    max_pixels: int
+
+    def read(self, result: Result) -> InputImage:
         with opened(result.job, _IMAGE_BYTES) as (file, result.in_bytes):
             image = images.read(
-                file,
-                background,
-                keep_alpha=codec.layout.keeps_alpha,
-                max_pixels=max_pixels or images.MAX_PIXELS,
+                file, self.background, keep_alpha=self.keep_alpha, max_pixels=self.max_pixels
             )
         notes = [f"first of {image.frames} frames"] if image.frames > 1 else []
         result.note = "; ".join([*notes, *filter(None, [image.note])])
         return image
 
-    def work(good: Iterator[InputImage]) -> Iterator[bytes | TitokzipError]:
-        return codec.compress_many(good, rate, verify or options.remove)
 
-    def write(result: Result, data: bytes) -> None:
-        result.header = container.unpack(data, max_pixels).header
-        result.out_bytes = result.ttk_bytes = deliver(result.job, [data], options)
+def _read_and_cut(
+    result: Result, source: _Source, cutter: "Cutter", rate: Rate
+) -> "tuple[_Facts, Cut]":
+    cut = cutter(source.read(result), rate)
+    return _facts(result), cut
 
-    yield from run(jobs, Stages(read, work, write), options)
+
+def _compress(
+    result: Result, source: _Source, codec: "Codec", rate: Rate, verify: bool, options: Options
+) -> _Facts:
+    """Compress one file, all of it here."""
+    with timed(result, "read"):
+        image = source.read(result)
+    with timed(result, "network"):
+        data = next(codec.compress_many([image], rate, verify))
+    if isinstance(data, TitokzipError):
+        raise data
+    with timed(result, "write"):
+        _deliver_ttk(result, data, options, source.max_pixels)
+    return _facts(result)
+
+
+def _deliver_ttk(result: Result, data: bytes, options: Options, max_pixels: int | None) -> None:
+    result.header = container.unpack(data, max_pixels).header
+    result.out_bytes = result.ttk_bytes = deliver(result, [data], options)
 
 
 @dataclass(frozen=True)
@@ -97,8 +134,13 @@ class _Coded:
     @property
     def kind(self) -> tuple[int, bool]:
         """Images of one kind are decoded together."""
+        return id(self.codec), self.is_large
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is resampled while it is written."""
         header = self.contents.header
-        return id(self.codec), header.width * header.height > _LARGE
+        return header.width * header.height > _LARGE
 
 
 def decompress_files(
@@ -117,33 +159,94 @@ def decompress_files(
     `max_pixels` is by default what `compress_files` reads.
     """
 
-    def read(result: Result) -> _Coded:
+    form = _Form(suffix, native, size, options)
+    processes = _processes(options, jobs)
+
+    def read(result: Result) -> _Coded | _Done:
         data = read_all(result.job, _TTK_BYTES)
         result.in_bytes = result.ttk_bytes = len(data)
         contents = container.unpack(data, max_pixels, partial)
         result.header, result.note = contents.header, _missing(contents)
         codec = codec_for(contents.header.model)
-        return _Coded(codec, codec.checked(contents))
+        coded = _Coded(codec, codec.checked(contents))
+        if not processes.count or codec.layout.tiles:
+            return coded
+        vars(result).update(processes(_decompress, result, coded, form))
+        return _Done()
 
-    def work(good: Iterator[_Coded]) -> Iterator[Image.Image | TitokzipError]:
-        for (_, large), group in groupby(good, key=lambda one: one.kind):
-            first = next(group)
-            contents = (one.contents for one in _chained(first, group))
-            yield from first.codec.decompress_many(contents, native or large, size)
+    def work(good: Iterator[Any]) -> "Iterator[_Decoded | TitokzipError]":
+        for kind, group in groupby(good, key=lambda one: one.kind):
+            if kind is None:
+                yield from group
+            else:
+                yield from decoded(group)
 
-    def write(result: Result, image: Image.Image) -> None:
-        target, header = result.job.target, result.header
-        assert header is not None, "what was decoded was read"
-        wanted = None if native else size or (header.width, header.height)
-        kind = suffix or (target.suffix if target else "") or ".png"
-        result.out_bytes = deliver(result.job, images.encode(image, kind, wanted), options)
+    def decoded(alike: Iterator[_Coded]) -> "Iterator[_Decoded | TitokzipError]":
+        first = next(alike)
+        contents = (one.contents for one in chain([first], alike))
+        codec = first.codec
+        decode = codec.decompress_tiles if processes.count else codec.decompress_many
+        return decode(contents, native or first.is_large, size)
 
-    yield from run(jobs, Stages(read, work, write), options)
+    def write(result: Result, image: "_Decoded") -> None:
+        if not isinstance(image, _Done):
+            vars(result).update(processes(_deliver_image, result, image, form))
+
+    yield from run(jobs, Stages(read, work, write), options, processes)
 
 
-def _chained(first: _Coded, others: Iterator[_Coded]) -> Iterator[_Coded]:
-    yield first
-    yield from others
+@dataclass(frozen=True)
+class _Form:
+    """What images are written as."""
+
+    suffix: str | None
+    native: bool
+    size: "Size | None"
+    options: Options
+
+
+def _decompress(result: Result, coded: _Coded, form: _Form) -> _Facts:
+    """Decompress one file, all of it here."""
+    with timed(result, "network"):
+        native = form.native or coded.is_large
+        image = next(coded.codec.decompress_many([coded.contents], native, form.size))
+    if isinstance(image, TitokzipError):
+        raise image
+    with timed(result, "write"):
+        _deliver_image(result, image, form)
+    return _facts(result)
+
+
+def _deliver_image(result: Result, decoded: "Image.Image | DecodedTiles", form: _Form) -> _Facts:
+    image = decoded if isinstance(decoded, Image.Image) else decoded.image()
+    target, header = result.job.target, result.header
+    assert header is not None, "what was decoded was read"
+    wanted = None if form.native else form.size or (header.width, header.height)
+    kind = form.suffix or (target.suffix if target else "") or ".png"
+    result.out_bytes = deliver(result, images.encode(image, kind, wanted), form.options)
+    return _facts(result)
+
+
+def _processes(options: Options, jobs: Iterable[Job]) -> Processes:
+    """Choose how many processes pay: one takes as long to start as a few small files."""
+    count = options.processes
+    if isinstance(jobs, Sequence):
+        count = min(count, len(jobs) // _FILES_PER_PROCESS)
+    return Processes(count if count > 1 else 0)
+
+
+def _facts(result: Result) -> _Facts:
+    """Take what was found out to another process; the job is there already."""
+    return {name: value for name, value in vars(result).items() if name != "job"}
+
+
+def _bytes_of(image: "InputImage | Cut | _Done") -> int:
+    """Count the bytes of an image that waits for the network."""
+    if isinstance(image, _Done):
+        return 0
+    if isinstance(image, InputImage):
+        return 3 * image.image.width * image.image.height
+    return image.tiles.nbytes
 
 
 def _missing(contents: Contents) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from titokzip import files
-from titokzip.batch.jobs import Job, Options
+from titokzip.batch.jobs import Job, Options, Result
 from titokzip.errors import OutputExists, OutputIsInput, TitokzipError, VerificationError
 
 _DEVICES: Final = ("/dev/", "/proc/")
@@ -24,6 +24,9 @@ def opened(job: Job, limit: int) -> Iterator[tuple[BinaryIO, int]]:
     Raises:
         TitokzipError: a pipe has more bytes.
     """
+    if job.data is not None:
+        yield io.BytesIO(job.data), len(job.data)
+        return
     if job.source is None:
         if sys.stdin is None:
             raise OSError(errno.EBADF, "standard input is closed")
@@ -73,7 +76,7 @@ def refuse_overwriting(job: Job, options: Options) -> None:
         raise OutputExists(f"{target} exists")
 
 
-def deliver(job: Job, parts: Iterable[bytes], options: Options) -> int:
+def deliver(result: Result, parts: Iterable[bytes], options: Options) -> int:
     """Write an output, with the time and at most the permissions of its source; its bytes.
 
     Where the source is to be removed, the output is on the disk and reads back before.
@@ -82,8 +85,10 @@ def deliver(job: Job, parts: Iterable[bytes], options: Options) -> int:
         OutputExists: another process has made it meanwhile.
         VerificationError: it does not read back; the source stays.
     """
-    count = _Counted(parts)
-    if job.target is None:
+    count, job = _Counted(parts), result.job
+    if job.data is not None:
+        result.output = b"".join(count)
+    elif job.target is None:
         _to_stdout(count)
     elif is_device(job.target):
         with job.target.open("wb") as file:

@@ -8,11 +8,15 @@ from titokzip.bitstream.header import Header
 
 @dataclass(frozen=True)
 class Job:
-    """One file to make of another; None stands for standard input and output."""
+    """One file to make of another; None stands for standard input and output.
+
+    With `data`, it stands for memory: what is made becomes the `output` of the result.
+    """
 
     source: Path | None
     target: Path | None
     error: Exception | None = None  # why it cannot be done, if that is known beforehand
+    data: bytes | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -26,7 +30,8 @@ class Options:
 
     force: bool = False  # replace outputs that exist
     remove: bool = False  # the source, once its output is on the disk and reads back
-    threads: int = 2  # that read ahead
+    threads: int = 2  # that read ahead, and that write behind
+    processes: int = 0  # that code, read and write; 0: this one does
 
 
 @dataclass
@@ -40,4 +45,5 @@ class Result:
     ttk_bytes: int = 0  # whichever of the two is the .ttk file
     header: Header | None = None
     note: str = ""
+    output: bytes | None = None  # of a job in memory
     seconds: dict[str, float] = field(default_factory=dict)  # by stage

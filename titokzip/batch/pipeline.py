@@ -1,35 +1,44 @@
-"""Files through three stages: read ahead in threads, work here, write behind in a thread."""
+"""Files through three stages: read ahead in threads, work here, write behind in threads."""
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from titokzip.batch.delivery import refuse_overwriting
 from titokzip.batch.jobs import Job, Options, Result
+from titokzip.batch.processes import Processes
 from titokzip.errors import TitokzipError, is_out_of_memory
 from titokzip.runtime.prefetch import ahead
 
 A = TypeVar("A")
 B = TypeVar("B")
-_WRITING = 2  # outputs that wait to be written
+_READ_AHEAD: Final = 2**28  # bytes that were read and wait, beyond what is being read
+_AHEAD: Final = 2  # files that are begun for every process, so that a slow one holds up none
 
 
 @dataclass
 class Stages(Generic[A, B]):
-    """What is done with every file: `work` sees what was read of many, in order."""
+    """What is done with every file: `work` sees what was read of many, in order.
+
+    Reading and writing are called from several threads.
+    """
 
     read: Callable[[Result], A]
     work: Callable[[Iterator[A]], Iterator[B | TitokzipError]]
     write: Callable[[Result, B], None]
+    size: Callable[[A], int] = lambda _: 0  # bytes of what was read
 
 
-def run(jobs: Iterable[Job], stages: Stages[A, B], options: Options) -> Iterator[Result]:
+def run(
+    jobs: Iterable[Job], stages: Stages[A, B], options: Options, processes: Processes
+) -> Iterator[Result]:
     """Do jobs, and give their results in order."""
-    todo = list(jobs)
+    threads = max(options.threads, processes.count)
+    window = _AHEAD * processes.count or options.threads
 
     def attempt(job: Job) -> tuple[Result, A | None]:
         result = Result(job)
@@ -45,20 +54,36 @@ def run(jobs: Iterable[Job], stages: Stages[A, B], options: Options) -> Iterator
             stages.write(result, output)
         return result
 
-    with ThreadPoolExecutor(options.threads) as readers, ThreadPoolExecutor(1) as writer:
+    def size(read: tuple[Result, A | None]) -> int:
+        return 0 if read[1] is None else stages.size(read[1])
+
+    with _pool(threads) as readers, _pool(threads) as writers, processes:
         writing: deque[Future[Result]] = deque()
         # A job alone is read here: Ctrl-C would not end a thread that waits for standard input.
-        alone = len(todo) == 1
-        reads = map(attempt, todo) if alone else ahead(readers, attempt, todo, options.threads)
+        reads = (
+            map(attempt, jobs)
+            if isinstance(jobs, Sequence) and len(jobs) == 1
+            else ahead(readers, attempt, jobs, window, size, _READ_AHEAD)
+        )
         for result, output in _Worked(stages.work, reads).results():
             if output is None:
                 yield from _drained(writing)
                 yield result
             else:
-                writing.append(writer.submit(finish, result, output))
-                if len(writing) > _WRITING:
+                writing.append(writers.submit(finish, result, output))
+                if len(writing) > threads:
                     yield writing.popleft().result()
         yield from _drained(writing)
+
+
+@contextmanager
+def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Run threads; after an error, what has not begun is left undone."""
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @dataclass
@@ -126,6 +151,14 @@ def _drained(writing: deque[Future[Result]]) -> Iterator[Result]:
 
 
 @contextmanager
+def timed(result: Result, stage: str) -> Iterator[None]:
+    """Time a stage of a job."""
+    begun = time.perf_counter()
+    yield
+    result.seconds[stage] = time.perf_counter() - begun
+
+
+@contextmanager
 def _reported(result: Result, stage: str) -> Iterator[None]:
     """Time a stage of a job, and keep what it raises for the report."""
     begun = time.perf_counter()
@@ -139,4 +172,4 @@ def _reported(result: Result, stage: str) -> Iterator[None]:
         result.error = MemoryError(
             "out of memory" if isinstance(error, MemoryError) else "out of memory on the device"
         )
-    result.seconds[stage] = time.perf_counter() - begun
+    result.seconds.setdefault(stage, time.perf_counter() - begun)

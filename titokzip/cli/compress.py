@@ -2,13 +2,28 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from titokzip.cli.files import plan, renaming, report
 from titokzip.cli.libraries import limited, silenced
-from titokzip.cli.options import FileOptions, check_device, file_options, max_pixels_option
+from titokzip.cli.options import FileOptions, check_device, file_options, how, max_pixels_option
+from titokzip.cli.shards import (
+    actors,
+    are_shards,
+    check_ray,
+    convert_shards,
+    on_cluster,
+    plan_shards,
+    report_shards,
+    skipped,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from titokzip.batch import Job, Result
 
 _DEFAULT_QUALITY = 50  # as in rate_control, which takes longer to import; a test compares them
 _LARGEST = 10**15  # beyond any file, and far from what overflows
@@ -65,11 +80,13 @@ def compress(
     Reads PNG, JPEG, WebP, AVIF, GIF, TIFF, BMP, JPEG 2000, PPM, PSD, QOI, TGA and some older
     formats; HEIC with pillow-heif. If a.jpg and a.png would both become a.ttk, they become
     a.jpg.ttk and a.png.ttk. Outputs get the time of their sources, and at most their permissions.
+    Shards (.tar, in WebDataset's layout) become shards of the same keys, here or behind URLs.
 
     \b
     titokzip compress photo.jpg                   the default quality
     titokzip compress photo.jpg --max-bytes 140   fits an SMS
     titokzip compress -r photos -O small          a folder, into another
+    titokzip compress data-{000..099}.tar -O out  shards
     cat photo.jpg | titokzip compress - > photo.ttk
     """
     from titokzip.images import MAX_PIXELS, SUFFIXES
@@ -78,21 +95,37 @@ def compress(
     _check_output(options.output, SUFFIXES)
     _check_colour(background)
     rate = _rate(quality, bpp, max_bytes, tokens, tile)
-    jobs = plan(files, SUFFIXES, renaming(SUFFIXES, ".ttk"), options)
+    shards = plan_shards(files, options) if are_shards(files) else []
+    jobs = [] if shards else plan(files, SUFFIXES, renaming(SUFFIXES, ".ttk"), options)
+    check_ray(options, bool(shards))
     begun = time.perf_counter()
     from titokzip import batch, loading, zoo
 
     check_device(options.device)
+    settings: dict[str, Any] = {
+        "background": background,
+        "verify": verify,
+        "max_pixels": max_pixels,
+    }
+    if options.ray:
+        with on_cluster(options) as ray:
+            alone = batch.Options(options.force, threads=1)
+            make = ray.Compressing(model or zoo.DEFAULT, options.device, rate, alone, settings)
+            todo = skipped(shards, options)
+            done = ray.convert_shards(todo, make, actors(options, ray), options.force)
+            report_shards(shards, done, options)
     codec = loading.load(
         model or zoo.DEFAULT, options.device, options.batch_size, compiled=options.compiled
     )
     start = {"load model": time.perf_counter() - begun}
-    how = batch.Options(options.force, options.remove, options.threads)
-    results = batch.compress_files(
-        jobs, codec, rate, how, background=background, verify=verify, max_pixels=max_pixels
-    )
+
+    def code(jobs: "Iterable[Job]") -> "Iterator[Result]":
+        return batch.compress_files(jobs, codec, rate, how(options), **settings)
+
     with silenced(), limited(max_pixels or MAX_PIXELS):
-        report(results, jobs, start, options)
+        if shards:
+            convert_shards(shards, code, SUFFIXES, ".ttk", options)
+        report(code(jobs), jobs, start, options)
 
 
 def _rate(*values: Any) -> Any:

@@ -8,9 +8,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from titokzip.cli.files import plan, renaming, report
-from titokzip.cli.options import FileOptions, check_device, file_options, max_pixels_option
+from titokzip.cli.options import FileOptions, check_device, file_options, how, max_pixels_option
+from titokzip.cli.shards import (
+    actors,
+    are_shards,
+    check_ray,
+    convert_shards,
+    on_cluster,
+    plan_shards,
+    report_shards,
+    skipped,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from titokzip.batch import Job, Result
     from titokzip.codec import Codec
     from titokzip.zoo import Manifest
 
@@ -101,11 +114,27 @@ def decompress(
     options = FileOptions(**others)
     chosen = f".{suffix}" if suffix else None
     _check_output(options.output, chosen)
-    jobs = plan(files, [".ttk"], renaming([".ttk"], chosen or ".png"), options)
+    shards = plan_shards(files, options) if are_shards(files) else []
+    jobs = [] if shards else plan(files, [".ttk"], renaming([".ttk"], chosen or ".png"), options)
+    check_ray(options, bool(shards))
     begun = time.perf_counter()
     from titokzip import batch, loading
 
     check_device(options.device)
+    settings: dict[str, Any] = {
+        "suffix": chosen,
+        "native": size == "native",
+        "size": size if isinstance(size, tuple) else None,
+        "partial": allow_partial,
+        "max_pixels": max_pixels,
+    }
+    if options.ray:
+        with on_cluster(options) as ray:
+            alone = batch.Options(options.force, threads=1)
+            make = ray.Decompressing(model, options.device, alone, settings)
+            todo = skipped(shards, options)
+            done = ray.convert_shards(todo, make, actors(options, ray), options.force)
+            report_shards(shards, done, options)
 
     def load(manifest: "Manifest") -> "Codec":
         codec = loading.load(
@@ -115,17 +144,14 @@ def decompress(
         return codec
 
     start = {"import": time.perf_counter() - begun}
-    results = batch.decompress_files(
-        jobs,
-        batch.Models(model, load),
-        batch.Options(options.force, options.remove, options.threads),
-        suffix=chosen,
-        native=size == "native",
-        size=size if isinstance(size, tuple) else None,
-        partial=allow_partial,
-        max_pixels=max_pixels,
-    )
-    report(results, jobs, start, options)
+    models = batch.Models(model, load)
+
+    def code(jobs: "Iterable[Job]") -> "Iterator[Result]":
+        return batch.decompress_files(jobs, models, how(options), **settings)
+
+    if shards:
+        convert_shards(shards, code, [".ttk"], chosen or ".png", options)
+    report(code(jobs), jobs, start, options)
 
 
 def _guide(codec: "Codec", name: str, steps: int | None, guidance: float | None) -> None:

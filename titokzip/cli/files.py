@@ -38,7 +38,7 @@ def plan(
     from titokzip.batch import Job, find, pair
 
     stdout = _to_stdout(files, options)
-    folder = options.output_dir
+    folder = Path(options.output_dir) if options.output_dir is not None else None
     if files == ("-",):
         named = options.output or (folder and folder / rename(Path("stdin"), False))
         jobs = [Job(None, None if stdout else Path(named or ""))]

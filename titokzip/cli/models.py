@@ -215,11 +215,12 @@ def _compared(manifest: "Manifest", image: Path) -> str:
     import numpy as np
 
     from titokzip import images, tiling
-    from titokzip.runtime.batching import encode_tiles
+    from titokzip.runtime.batching import Batch, encode_tiles
 
     tokenizer = zoo.load_tokenizer(manifest, "cpu")
     pixels = np.asarray(images.read(data).image)
-    tokens = encode_tiles(tokenizer, tiling.split(pixels, tokenizer.size), 1, "cpu")[0]
+    tiles = tiling.split(pixels, tokenizer.size)
+    tokens = next(encode_tiles(tokenizer, [tiles], Batch(1), "cpu"))[0]
     equal = int((tokens == np.array(golden.tokens)).sum())
     compared = f"{manifest.name}: {equal} of {len(tokens)} tokens are those its authors printed"
     if equal < len(tokens) - golden.tolerance:

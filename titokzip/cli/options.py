@@ -1,11 +1,14 @@
 """The options that all commands over files share."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from titokzip.batch import Options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -15,16 +18,17 @@ class FileOptions:
     """What `file_options` asks for."""
 
     output: str | None
-    output_dir: Path | None
+    output_dir: str | None
     stdout: bool
     recursive: bool
     force: bool
     skip_existing: bool
     remove: bool
     device: str
-    threads: int
+    jobs: int
     batch_size: int | None
     compiled: bool
+    ray: str | None
     as_json: bool
     quiet: bool
     verbose: bool
@@ -42,7 +46,6 @@ def file_options(command: Command) -> Command:
                 "-O",
                 "--output-dir",
                 metavar="DIR",
-                type=click.Path(path_type=Path),
                 help="Folder for outputs; keeps the structure of input folders.",
             ),
             click.option("-c", "--stdout", is_flag=True, help="Write to standard output."),
@@ -75,11 +78,11 @@ def file_options(command: Command) -> Command:
             ),
             click.option(
                 "-j",
-                "--threads",
-                default=2,
-                show_default=True,
-                type=click.IntRange(1, 64),
-                help="Threads that read files ahead.",
+                "--jobs",
+                type=click.IntRange(1, 1024),
+                default=cores,
+                metavar="N",
+                help="Processes that work on many files.  [default: one a core]",
             ),
             click.option(
                 "--batch-size",
@@ -92,6 +95,11 @@ def file_options(command: Command) -> Command:
                 is_flag=True,
                 help="Compile the network, for bulk work; takes a minute or more at the start.",
             ),
+            click.option(
+                "--ray",
+                metavar="ADDRESS",
+                help="Shards on a Ray cluster: its address, or local for this machine.",
+            ),
             click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout."),
             click.option("--quiet", is_flag=True, help="Report errors only."),
             click.option("-v", "--verbose", is_flag=True, help="Report where the time went."),
@@ -99,6 +107,21 @@ def file_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def cores() -> int:
+    """Count the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def how(options: FileOptions) -> "Options":
+    """Tell the library how files are read and written."""
+    from titokzip.batch import Options
+
+    jobs = options.jobs
+    return Options(options.force, options.remove, max(2, jobs), 0 if jobs == 1 else jobs)
 
 
 def max_pixels_option(command: Command) -> Command:

@@ -50,7 +50,7 @@ def code_bands(integers: Integers, step: int, model: ContextModel, source: Sourc
     """Fill in the integers of an image, all zero at first, from a source."""
     planes, rows, columns = integers.blocks.shape[0], *integers.blocks.shape[-2:]
     contexts = Contexts(planes, rows, columns, int(model.tables.steps[step]))
-    size = _size_condition(rows * columns)
+    size = size_condition(rows * columns)
     for band in in_order(planes, rows, columns):
         values = band.of_integers(integers)
         if not values.size:
@@ -93,7 +93,8 @@ class _SignLogits:
             self._maps = signs.maps(self._band, self._contexts)
         place = at[0] * phase.stride + phase.row, at[1] * phase.stride + phase.column
         found = signs.features(self._maps, self._contexts.known[self._band], place)
-        return to_logits(self._weights @ found * np.float32(SIGN_SCALE))
+        sums = (self._weights[:, None] * found).sum(axis=0)
+        return to_logits(sums * np.float32(SIGN_SCALE))
 
 
 class _Encoder:
@@ -178,7 +179,7 @@ def layer_of(band: Band, layers: int, depth: int) -> int:
     return max(0, layers - 2 - (depth - band.level))
 
 
-def _size_condition(blocks: int) -> int:
+def size_condition(blocks: int) -> int:
     """Give floor(16 log2 n) of the number of blocks."""
     return (blocks**16).bit_length() - 1
 

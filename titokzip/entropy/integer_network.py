@@ -20,6 +20,8 @@ _FIRST, _SECOND, _LAST = 2.0**-5, 2.0**-6, 2.0**-7  # what the sums of each laye
 SIGN_SCALE = 2.0**-2  # what the sums of features of signs are scaled by
 _STEP_CENTRE, _SIZE_CENTRE = 176, 128  # of the conditions
 
+_PRODUCTS = 2**18  # of numbers, that a BLAS does in one thread
+
 Integers = NDArray[np.float32]  # integers, as floats for the matrix products
 
 
@@ -42,7 +44,7 @@ class Network:
 
     def hidden(self, maps: Features, scalars: Features, bias: Integers) -> Integers:
         """Sum what is known of a band's cells [F, h, w] before its first phase: [H, h, w]."""
-        sums = self.maps @ maps.reshape(len(maps), -1)
+        sums = _product(self.maps, maps.reshape(len(maps), -1))
         sums += (bias + self.scalars @ scalars)[:, None]
         return sums.reshape(-1, *maps.shape[1:])
 
@@ -57,11 +59,26 @@ class Network:
         first = PHASES[phase].of(hidden).reshape(len(hidden), -1)
         bias = self.phase[phase] + self.coded[phase] * np.float32(coded)
         if phase:
-            first = first + self.own[phase] @ own.reshape(OWN, -1)
+            first = first + _product(self.own[phase], own.reshape(OWN, -1))
         first = _activate(first + bias[:, None], _FIRST)
-        second = _activate(self.second @ first + self.second_bias[:, None], _SECOND)
-        last = (self.last @ second + self.last_bias[:, None]) * np.float32(_LAST)
+        second = _product(self.second, first) + self.second_bias[:, None]
+        second = _activate(second, _SECOND)
+        last = (_product(self.last, second) + self.last_bias[:, None]) * np.float32(_LAST)
         return to_logits(last)
+
+
+def _product(weights: Integers, features: Features) -> Integers:
+    """Multiply [m, k] by [k, n], in parts too small for a BLAS to start threads for.
+
+    On a busy machine its threads wait for each other a hundred times as long as they work.
+    """
+    total = features.shape[1]
+    found = np.empty((len(weights), total), np.float32)
+    part = max(_PRODUCTS // weights.size, 1)
+    for start in range(0, total, part):
+        at = slice(start, start + part)
+        np.matmul(weights, features[:, at], out=found[:, at])
+    return found
 
 
 def to_logits(sums: Integers) -> NDArray[np.intp]:

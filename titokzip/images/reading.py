@@ -13,10 +13,10 @@ import io
 import math
 import threading
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from PIL import Image, ImageColor
 
@@ -28,7 +28,13 @@ MAX_PIXELS: Final = 300_000_000  # read without asking; four bytes each where de
 ENOUGH: Final = 2**24  # pixels that are left of a larger image, at the least
 _BAND: Final = 2**21  # pixels that are converted at once
 _LARGE: Final = 2**25  # pixels of an image that is decoded alone
-_alone = threading.Lock()
+_alone: AbstractContextManager[Any] = threading.Lock()
+
+
+def share_memory(alone: AbstractContextManager[Any]) -> None:
+    """Have processes that share a lock decode large images one at a time, together."""
+    global _alone
+    _alone = alone
 
 
 @dataclass(frozen=True)

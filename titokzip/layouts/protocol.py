@@ -1,7 +1,7 @@
 """What the codec asks of a layout; the wall between tile tokenizers and the transform codec."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,12 @@ from PIL import Image
 from titokzip.bitstream.container import Contents
 from titokzip.bitstream.header import Header
 from titokzip.errors import TitokzipError
-from titokzip.images import InputImage
 from titokzip.rate_control import Rate
 
 if TYPE_CHECKING:
     import torch
+
+    from titokzip.layouts.cutting import Cutter, DecodedTiles
 
 Size = tuple[int, int]  # width and height in pixels
 
@@ -25,6 +26,21 @@ class Encoded(NamedTuple):
     header: Header
     payloads: list[bytes]  # one for each layer
     tokens: NDArray[np.int32]  # that they hold, as `Layout.tokens` decodes them
+
+
+class TileNetwork(Protocol):
+    """What a layout does around its network, for those who do it in other processes."""
+
+    @property
+    def cutter(self) -> "Cutter":
+        """Cuts images before the network."""
+        ...
+
+    def decode_tiles(
+        self, files: Iterable[tuple[Contents, Size | None]]
+    ) -> "Iterator[DecodedTiles | TitokzipError]":
+        """Decode files as far as the network is needed; `DecodedTiles.image` does the rest."""
+        ...
 
 
 class Layout(Protocol):
@@ -41,6 +57,11 @@ class Layout(Protocol):
         ...
 
     @property
+    def tiles(self) -> "TileNetwork | None":
+        """How images share batches of the network; None where each is coded by itself."""
+        ...
+
+    @property
     def dtype(self) -> "torch.dtype":
         """Precision of the decoder network."""
         ...
@@ -53,8 +74,11 @@ class Layout(Protocol):
         """List the methods that run networks, for those who time them."""
         ...
 
-    def encode(self, images: Iterable[InputImage], rate: Rate) -> Iterator[Encoded | TitokzipError]:
-        """Encode images in order; one that cannot be encoded gives its error."""
+    def encode(self, images: Iterable[Any], rate: Rate) -> Iterator[Encoded | TitokzipError]:
+        """Encode images in order; one that cannot be encoded gives its error.
+
+        They are of type InputImage, or what the cutter of `tiles` makes of these.
+        """
         ...
 
     def decode(

@@ -5,6 +5,7 @@
 Tiles of all images at hand go through the networks in batches; memory grows with the batch.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
@@ -13,24 +14,32 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from titokzip import entropy, rate_control, zoo
+from titokzip import entropy, zoo
 from titokzip.bitstream import container
 from titokzip.bitstream.container import Contents
 from titokzip.bitstream.header import FINGERPRINT_BYTES, Header, TileLayout
 from titokzip.entropy import Tokens
-from titokzip.errors import FormatError, PixelLimitError, TitokzipError, Transparent
+from titokzip.errors import FormatError, PixelLimitError, TitokzipError
 from titokzip.images import InputImage
+from titokzip.layouts.cutting import Cut, Cutter, DecodedTiles, tile_layout
 from titokzip.layouts.protocol import Encoded, Size
 from titokzip.rate_control import Rate, TileTokens
-from titokzip.runtime.batching import batch_size, decode_features, encode_tiles, group_images
+from titokzip.runtime.batching import (
+    Batch,
+    batch_size,
+    decode_features,
+    encode_tiles,
+    group_images,
+)
 from titokzip.runtime.compilation import compile_tokenizer
 from titokzip.runtime.device import choose
 from titokzip.runtime.fork import survive_forks
 from titokzip.runtime.precision import resolve
 from titokzip.runtime.tiled_decoding import decode_tiles
-from titokzip.tiling import Grid, Tiles, join, resample, split
+from titokzip.tiling import Grid, Pixels
 from titokzip.tokenizers.protocol import Tokenizer
 
+_BATCHES = 4  # of files that are decoded together on CUDA: the last of them leaves it idle
 _NETWORKS = ("encode", "decode_features", "decode_pixels")
 _Tokenized = tuple[Contents, Size | None, Tokens]
 
@@ -49,8 +58,21 @@ class Tiled:
         truncate: bool = False,
     ) -> None:
         self.fingerprint, self.tokenizer = fingerprint, tokenizer
-        self.device, self.batch, self.truncate = device, batch, truncate
-        self.about = TileTokens(tokenizer.length, tokenizer.vocabulary, tokenizer.prefix_decodable)
+        self.device, self.truncate = device, truncate
+        self.batch = Batch(batch)
+        self._batches = _BATCHES if device.startswith("cuda") else 1
+        about = TileTokens(tokenizer.length, tokenizer.vocabulary, tokenizer.prefix_decodable)
+        self.cutter = Cutter(fingerprint, about, tokenizer.size)
+
+    @property
+    def tiles(self) -> "Tiled":
+        """Images share batches."""
+        return self
+
+    @property
+    def batch(self) -> int:
+        """Tiles that the network sees at once, at the most."""
+        return self._batch.most
 
     @property
     def dtype(self) -> torch.dtype:
@@ -66,36 +88,51 @@ class Tiled:
         """List the methods that run networks."""
         return [(self.tokenizer, name) for name in _NETWORKS]
 
-    def encode(self, images: Iterable[InputImage], rate: Rate) -> Iterator[Encoded | TitokzipError]:
-        """Encode images in order, their tiles batched together."""
-        planned = (self._planned(image, rate) for image in images)
-        for group in group_images(planned, self.batch, tiles=lambda one: _grid_tiles(one[1])):
-            good = [(image, plan) for image, plan in group if isinstance(plan, Header)]
-            rows = chain.from_iterable(self._cut(*one) for one in good)
-            tokens = encode_tiles(self.tokenizer, rows, self.batch, self.device)
-            parts = iter(
-                np.split(tokens, np.cumsum([_layout(plan).grid.tiles for _, plan in good]))
-            )
-            for _, plan in group:
-                yield self._encoded(plan, next(parts)) if isinstance(plan, Header) else plan
+    def encode(
+        self, images: Iterable[InputImage | Cut], rate: Rate
+    ) -> Iterator[Encoded | TitokzipError]:
+        """Encode images in order, or what the cutter made of them; their tiles share batches."""
+        waiting: deque[Header | TitokzipError] = deque()
+
+        def tiles() -> Iterator[Pixels]:
+            for image in images:
+                cut = self._cut(image, rate)
+                waiting.append(cut if isinstance(cut, TitokzipError) else cut.header)
+                if not isinstance(cut, TitokzipError):
+                    yield cut.tiles
+
+        tokens = np.empty((0, self.tokenizer.length), np.int32)
+        batches = encode_tiles(self.tokenizer, tiles(), self.batch, self.device)
+        for batch in chain(batches, [tokens]):
+            tokens = np.concatenate([tokens, batch])
+            while waiting and (count := _grid_tiles(waiting[0])) <= len(tokens):
+                plan, own, tokens = waiting.popleft(), tokens[:count], tokens[count:]
+                yield plan if isinstance(plan, TitokzipError) else self._encoded(plan, own)
 
     def decode(
         self, files: Iterable[tuple[Contents, Size | None]]
     ) -> Iterator[Image.Image | TitokzipError]:
         """Decode files in order, their tiles batched together."""
+        for decoded in self.decode_tiles(files):
+            yield decoded if isinstance(decoded, TitokzipError) else decoded.image()
+
+    def decode_tiles(
+        self, files: Iterable[tuple[Contents, Size | None]]
+    ) -> Iterator[DecodedTiles | TitokzipError]:
+        """Decode files in order, as far as the network is needed."""
         tokenized = (self._tokenized(*one) for one in files)
-        for group in group_images(tokenized, self.batch, tiles=_tiles_of):
+        for group in group_images(tokenized, self.batch.most * self._batches, _tiles_of):
             good = [one for one in group if not isinstance(one, TitokzipError)]
             tokens = chain.from_iterable(tokens for _, _, tokens in good)
             features = decode_features(self.tokenizer, tokens, self.batch)
-            grids = [_layout(contents.header).grid for contents, _, _ in good]
-            rows = decode_tiles(self.tokenizer, features, grids, self.batch)
+            grids = [tile_layout(contents.header).grid for contents, _, _ in good]
+            rows = decode_tiles(self.tokenizer, features, grids, self.batch, self.truncate)
             for one in group:
-                yield one if isinstance(one, TitokzipError) else self._image(*one[:2], rows)
+                yield one if isinstance(one, TitokzipError) else _decoded(*one[:2], rows)
 
     def tokens(self, contents: Contents) -> NDArray[np.int32]:
         """Decode the tokens int32 [N, k] of the intact layers."""
-        layout = _layout(contents.header)
+        layout = tile_layout(contents.header)
         if layout.tokens > self.tokenizer.length:
             raise FormatError(
                 f"damaged: {layout.tokens} tokens per tile are more than the model has"
@@ -115,30 +152,21 @@ class Tiled:
         payloads = entropy.pack(tokens[None], layout.boundaries(1), self.tokenizer.vocabulary)
         return container.pack(Header(self.fingerprint, side, side, layout), payloads)
 
-    def _planned(self, image: InputImage, rate: Rate) -> tuple[InputImage, Header | TitokzipError]:
+    def _cut(self, image: InputImage | Cut, rate: Rate) -> Cut | TitokzipError:
         try:
-            if image.alpha is not None:
-                raise Transparent("it is transparent, and this model has no alpha channel")
-            size, grey = image.size, image.grey
-            unplanned = Header(self.fingerprint, *size, TileLayout(Grid(1, 1), 1), grey)
-            return image, rate_control.plan_tiles(rate, unplanned, self.about)
+            return image if isinstance(image, Cut) else self.cutter(image, rate)
         except TitokzipError as error:
-            return image, error
-
-    def _cut(self, image: InputImage, plan: Header) -> Iterator[Tiles]:
-        grid, size = _layout(plan).grid, self.tokenizer.size
-        resampled = resample(image.image, grid.columns * size, grid.rows * size)
-        return split(np.asarray(resampled), size)
+            return error
 
     def _encoded(self, plan: Header, tokens: Tokens) -> Encoded:
-        layout = _layout(plan)
+        layout = tile_layout(plan)
         kept = tokens[:, : layout.tokens]
         boundaries = layout.boundaries(plan.layers)
         return Encoded(plan, entropy.pack(kept, boundaries, self.tokenizer.vocabulary), kept)
 
     def _tokenized(self, contents: Contents, size: Size | None) -> _Tokenized | TitokzipError:
         try:
-            pixels = _layout(contents.header).grid.tiles * self.tokenizer.size**2
+            pixels = tile_layout(contents.header).grid.tiles * self.tokenizer.size**2
             if pixels > contents.max_pixels:
                 raise PixelLimitError(
                     f"its grid of {pixels:,} pixels is more than the limit of"
@@ -147,14 +175,6 @@ class Tiled:
             return contents, size, self.tokens(contents)
         except TitokzipError as error:
             return error
-
-    def _image(self, contents: Contents, size: Size | None, rows: Iterator[Tiles]) -> Image.Image:
-        grid = _layout(contents.header).grid
-        own = islice(rows, grid.rows)
-        image = Image.fromarray(join(own, grid, self.tokenizer.size, self.truncate))
-        if size is not None:
-            image = resample(image, *size)
-        return image.convert("L") if contents.header.grey else image
 
 
 def load_tiles(
@@ -176,14 +196,13 @@ def load_tiles(
     return Tiled(fingerprint, tokenizer, device, batch or batch_size(tokenizer, device), truncate)
 
 
-def _layout(header: Header) -> TileLayout:
-    if not isinstance(header.layout, TileLayout):
-        raise FormatError("damaged: this model's files hold tiles")
-    return header.layout
+def _decoded(contents: Contents, size: Size | None, rows: Iterator[Pixels]) -> DecodedTiles:
+    own = islice(rows, tile_layout(contents.header).grid.rows)
+    return DecodedTiles(contents.header, np.concatenate(list(own)), size)
 
 
 def _grid_tiles(plan: Header | TitokzipError) -> int:
-    return _layout(plan).grid.tiles if isinstance(plan, Header) else 0
+    return 0 if isinstance(plan, TitokzipError) else tile_layout(plan).grid.tiles
 
 
 def _tiles_of(one: _Tokenized | TitokzipError) -> int:

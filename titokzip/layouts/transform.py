@@ -8,8 +8,9 @@ it is decoded.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from titokzip.errors import FormatError, RateError, TitokzipError
 from titokzip.images import InputImage
 from titokzip.layouts.protocol import Encoded, Size
 from titokzip.rate_control import Rate
-from titokzip.tokenizers.embedded.quantizer import dequantize
+from titokzip.tokenizers.embedded.quantizer import dequantize, step_size
 from titokzip.tokenizers.embedded.rate import Encoder
 from titokzip.transform import planes as channels
 from titokzip.transform.bands import flatten
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 Planes = NDArray[np.float32]
 
 FINEST_REFINED = 96  # step index: the network gains nothing over finer ones
+EXACT = 0.001  # squared error over the squared step; below it an image is near its original already
 _LARGE = 2**24  # pixels of an image that is enlarged in 8 bits
 _LANCZOS = Image.Resampling.LANCZOS
 
@@ -48,6 +50,7 @@ class Transformed:
     """The `Layout` of the embedded model."""
 
     keeps_alpha = True
+    tiles = None
 
     def __init__(
         self,
@@ -56,9 +59,17 @@ class Transformed:
         load_refiner: "Callable[[], Refiner]",
         device: str = "auto",
         truncate: bool = False,
+        settings: tuple[Any, ...] | None = None,
     ) -> None:
         self.fingerprint, self.context_model = fingerprint, context_model
         self._load_refiner, self._device, self.truncate = load_refiner, device, truncate
+        self._settings = settings  # with which another process loads it
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Have another process load the same model, once."""
+        if self._settings is None:
+            raise TypeError("only a layout that was loaded can go to another process")
+        return _loaded_once, self._settings
 
     @cached_property
     def refiner(self) -> "Refiner":
@@ -115,11 +126,14 @@ class Transformed:
             coded = encoder.at_quality(rate.effective_quality)
         else:
             coded = encoder.within(limit, lambda *found: self._file_size(image, *found))
-        header = self._header(image, coded.step, coded.blocks, len(coded.payloads))
+        refined = coded.step >= FINEST_REFINED and coded.error > EXACT * step_size(coded.step) ** 2
+        header = self._header(image, coded.step, coded.blocks, len(coded.payloads), refined)
         return Encoded(header, coded.payloads, flatten(coded.integers))
 
-    def _header(self, image: InputImage, step: int, blocks: int, layers: int) -> Header:
-        layout = TransformLayout(step, blocks, refined=step >= FINEST_REFINED)
+    def _header(
+        self, image: InputImage, step: int, blocks: int, layers: int, refined: bool = False
+    ) -> Header:
+        layout = TransformLayout(step, blocks, refined)
         alpha = image.alpha is not None
         return Header(self.fingerprint, *image.size, layout, image.grey, alpha, layers)
 
@@ -182,7 +196,13 @@ def load_transform(
 
     context_model = zoo.load_context_model(manifest)
     fingerprint = manifest.fingerprint[:FINGERPRINT_BYTES]
-    return Transformed(fingerprint, context_model, load_refiner, device, truncate)
+    settings = manifest.path, device, precision, compiled, truncate
+    return Transformed(fingerprint, context_model, load_refiner, device, truncate, settings)
+
+
+@cache
+def _loaded_once(path: Path, *settings: Any) -> Transformed:
+    return load_transform(zoo.read_manifest(path), *settings)
 
 
 def _pixels(image: InputImage) -> NDArray[np.uint8]:

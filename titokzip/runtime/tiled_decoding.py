@@ -7,8 +7,8 @@ tiles left and right. Windows of one shape, of one image or of many, go through 
 C channels and h side of a tile's features, S side of a tile in pixels.
 """
 
-from collections.abc import Iterable, Iterator
-from itertools import groupby, islice
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, groupby, islice
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -17,7 +17,8 @@ from torch import Tensor
 
 from titokzip.errors import ModelError
 from titokzip.runtime import precision
-from titokzip.tiling import Grid, Tiles
+from titokzip.runtime.batching import Batch, collected, from_device, to_levels
+from titokzip.tiling import Grid, Pixels
 from titokzip.tokenizers.protocol import Tokenizer
 
 _WIDEST: Final = 8  # tiles of a window: bounds the memory that a wide image takes
@@ -33,12 +34,16 @@ class _Window(NamedTuple):
 
 @torch.inference_mode()
 def decode_tiles(
-    tokenizer: Tokenizer, features: Iterator[Tensor], grids: Iterable[Grid], batch: int
-) -> Iterator[Tiles]:
+    tokenizer: Tokenizer,
+    features: Iterator[Tensor],
+    grids: Iterable[Grid],
+    batch: Batch,
+    truncate: bool = False,
+) -> Iterator[Pixels]:
     """Decode features [C, h, h], tile after tile of images of these grids; rows [columns, S, S, 3].
 
-    About `batch` tiles, at least a window, go through the pixel decoder at once. Beside them, three
-    rows of features are in memory.
+    About a batch of tiles, at least a window, go through the pixel decoder at once. Beside them,
+    three rows of features are in memory. Pixels are rounded on the device, or truncated.
 
     Raises:
         ModelError: the network's pixels are not finite.
@@ -48,13 +53,13 @@ def decode_tiles(
         for grid in grids
         for window in _windows(islice(features, grid.tiles), grid.columns, tokenizer.halo)
     )
-    row: list[Tiles] = []
-    for group in _alike(windows, batch):
-        for window, tiles in zip(group, _decoded(tokenizer, group), strict=True):
-            row.append(tiles)
-            if window.last:
-                yield np.concatenate(row)
-                row = []
+    launched = (_launched(tokenizer, group, batch, truncate) for group in _alike(windows, batch))
+    row: list[Pixels] = []
+    for window, tiles in chain.from_iterable(collected(launched)):
+        row.append(tiles)
+        if window.last:
+            yield np.concatenate(row)
+            row = []
 
 
 def _windows(features: Iterator[Tensor], columns: int, halo: int) -> Iterator[_Window]:
@@ -83,29 +88,45 @@ def _next_row(features: Iterator[Tensor], columns: int) -> Tensor | None:
     return torch.cat(tiles, dim=2) if tiles else None  # [C, h, columns * h]
 
 
-def _alike(windows: Iterable[_Window], batch: int) -> Iterator[list[_Window]]:
-    """Gather successive windows of one shape, of about `batch` tiles."""
-    for (_, tiles), run in groupby(windows, key=lambda one: (one.features.shape, one.tiles)):
-        while group := list(islice(run, max(1, batch // tiles))):
+def _alike(windows: Iterable[_Window], batch: Batch) -> Iterator[list[_Window]]:
+    """Gather successive windows of one shape and halo, of about a batch of tiles."""
+    for (_, tiles, *_), run in groupby(windows, key=_kind):
+        while group := list(islice(run, max(1, batch.tiles // tiles))):
             yield group
 
 
-def _decoded(tokenizer: Tokenizer, group: list[_Window]) -> Tiles:
-    """Decode windows together; [windows, tiles, S, S, 3], off the device in one piece."""
-    with precision.tf32(False):
-        pixels = tokenizer.decode_pixels(torch.stack([window.features for window in group]))
-    size = tokenizer.size
-    scale = pixels.shape[2] // group[0].features.shape[1]
-    # [windows, 3, S, tiles * S]
-    own = torch.stack([_own(*pair, scale, size) for pair in zip(pixels, group, strict=True)])
-    tiles = own.view(*own.shape[:3], -1, size).permute(0, 3, 2, 4, 1)
-    decoded: Tiles = tiles.float().contiguous().cpu().numpy()
-    if not np.isfinite(decoded).all():
-        raise ModelError("the model decodes to values that are not finite: its weights are damaged")
-    return decoded
+def _kind(window: _Window) -> tuple[torch.Size, int, int, int]:
+    return window.features.shape, window.tiles, window.top, window.left
 
 
-def _own(pixels: Tensor, window: _Window, scale: int, size: int) -> Tensor:
-    """Cut the halo off the pixels [3, H, W] of a window; [3, S, tiles * S]."""
-    top, left = window.top * scale, window.left * scale
-    return pixels[:, top : top + size, left : left + window.tiles * size]
+def _launched(
+    tokenizer: Tokenizer, group: list[_Window], batch: Batch, truncate: bool
+) -> Callable[[], Iterable[tuple[_Window, Pixels]]]:
+    """Decode windows together; a call waits for their tiles [n, S, S, 3], which come in one piece.
+
+    Their halo is cut off and they are laid out on the device.
+    """
+    first, size = group[0], tokenizer.size
+    finite: list[Tensor] = []
+
+    def decoded(features: Tensor) -> Tensor:
+        with precision.tf32(False):
+            pixels = tokenizer.decode_pixels(features)
+        scale = pixels.shape[2] // features.shape[2]
+        top, left = first.top * scale, first.left * scale
+        own = pixels[:, :, top : top + size, left : left + first.tiles * size]
+        finite.append(own.isfinite().all())
+        levels = to_levels(own, truncate).reshape(len(own), 3, size, first.tiles, size)
+        return levels.permute(0, 3, 2, 4, 1).contiguous()
+
+    levels = batch.run(decoded, torch.stack([window.features for window in group]))
+    pixels, sound = from_device(levels), from_device(torch.stack(finite))
+
+    def tiles() -> Iterable[tuple[_Window, Pixels]]:
+        if not sound().all():
+            raise ModelError(
+                "the model decodes to values that are not finite: its weights are damaged"
+            )
+        return zip(group, pixels().numpy(), strict=True)
+
+    return tiles

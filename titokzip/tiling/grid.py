@@ -1,12 +1,10 @@
 """A grid of square tiles over an image, and the image cut into it.
 
 An image of W x H pixels is resampled to columns * S by rows * S, so that whole tiles cover it and
-no padding is coded. N tiles, S side of a tile. Pixels are uint8 [H, W, 3]; tiles are float32
-[N, S, S, 3] in 0..1.
+no padding is coded. N tiles, S side of a tile. Pixels are uint8 [H, W, 3], tiles [N, S, S, 3].
 """
 
 import math
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +14,6 @@ from PIL import Image
 MAX_TILES = 2**16
 
 Pixels = NDArray[np.uint8]
-Tiles = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -61,20 +58,14 @@ def resample(image: Image.Image, width: int, height: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BICUBIC)
 
 
-def split(pixels: Pixels, size: int) -> Iterator[Tiles]:
-    """Cut pixels [rows * S, columns * S, 3] into rows of tiles [columns, S, S, 3], top first."""
-    for top in range(0, pixels.shape[0], size):
-        band = pixels[top : top + size].astype(np.float32) / 255
-        yield np.ascontiguousarray(band.reshape(size, -1, size, 3).transpose(1, 0, 2, 3))
+def split(pixels: Pixels, size: int) -> Pixels:
+    """Cut pixels [rows * S, columns * S, 3] into tiles [N, S, S, 3], row by row from the top."""
+    rows = pixels.reshape(-1, size, pixels.shape[1] // size, size, 3)
+    return np.ascontiguousarray(rows.transpose(0, 2, 1, 3, 4)).reshape(-1, size, size, 3)
 
 
-def join(rows: Iterable[Tiles], grid: Grid, size: int, truncate: bool = False) -> Pixels:
-    """Lay rows of tiles [columns, S, S, 3] out as pixels; the inverse of `split`.
-
-    Pixels are rounded to 8 bits, or, with `truncate`, truncated as TiTok's evaluator does.
-    """
-    pixels = np.empty((grid.rows * size, grid.columns * size, 3), np.uint8)
-    for row, tiles in enumerate(rows):
-        levels = tiles.transpose(1, 0, 2, 3).reshape(size, -1, 3).clip(0, 1) * 255
-        pixels[row * size : (row + 1) * size] = levels if truncate else np.rint(levels)
-    return pixels
+def join(tiles: Pixels, grid: Grid) -> Pixels:
+    """Lay tiles [N, S, S, 3] out as pixels [rows * S, columns * S, 3]; the inverse of `split`."""
+    size = tiles.shape[1]
+    rows = tiles.reshape(grid.rows, grid.columns, size, size, 3).transpose(0, 2, 1, 3, 4)
+    return np.ascontiguousarray(rows).reshape(grid.rows * size, grid.columns * size, 3)

@@ -82,7 +82,8 @@ def tokenize(
             except ImageError:
                 return None
 
-        for group in _groups(ahead(pool, opened, _entries(source), 4 * layout.batch), layout.batch):
+        size = layout.batch.most
+        for group in _groups(ahead(pool, opened, _entries(source), 4 * size), size):
             good = [one for one in group if one is not None]
             broken += len(group) - len(good)
             for mirrored in (False, True) if mirror else (False,):
@@ -112,9 +113,9 @@ def _groups(many: Iterator[Any], size: int) -> Iterator[list[Any]]:
 
 
 def _rows(samples: list[tuple[str, Sample]], layout: Tiled, mirrored: bool) -> Rows:
-    images = torch.stack([sample["image"] for _, sample in samples]).float() / 255
+    images = torch.stack([sample["image"] for _, sample in samples])
     tiles = (images.flip(3) if mirrored else images).permute(0, 2, 3, 1).numpy()
     labels = [int(sample["label"]) for _, sample in samples]
     keys = [f"{key}-mirrored" if mirrored else key for key, _ in samples]
-    tokens = encode_tiles(layout.tokenizer, [tiles], layout.batch, layout.device)
-    return Rows(keys, np.array(labels, np.int32), tokens)
+    encoded = encode_tiles(layout.tokenizer, [tiles], layout.batch, layout.device)
+    return Rows(keys, np.array(labels, np.int32), np.concatenate(list(encoded)))

@@ -7,11 +7,10 @@ fingerprint decode the same tokens.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from titokzip.errors import ModelError
 from titokzip.generation.config import GENERATOR_FAMILIES
-from titokzip.tokenizers.protocol import Tokenizer
 from titokzip.zoo import custom, embedded, hub, released
 from titokzip.zoo.catalog import (
     GOLDEN,
@@ -39,6 +38,9 @@ from titokzip.zoo.store import (
     read_manifest,
     vocabulary_of,
 )
+
+if TYPE_CHECKING:
+    from titokzip.tokenizers.protocol import Tokenizer
 
 __all__ = [
     "DEFAULT",

@@ -99,23 +99,25 @@ class Candidates:
 
     def best(self, slope: float) -> int:
         """Search the place of the working size of least cost at a slope."""
-        pixels = _USUAL_PIXELS * slope**_USUAL_POWER
-        return self._descend(pixels, lambda index: self.cost(index, slope))
+
+        def cost(index: int) -> float:
+            bits, error = self.at(index).estimate(slope)
+            return float((error + slope * bits) * self._pixels[index] ** _BIAS)
+
+        return self.descend(self._usual(_USUAL_PIXELS * slope**_USUAL_POWER), cost)
 
     def nearest(self, bits: float, cost: Callable[[int], float]) -> int:
         """Search the place of least cost, from the size on that is usual for a number of bits."""
-        return self._descend(_USUAL_PIXELS_A_BIT * bits, cost)
+        return self.descend(self._usual(_USUAL_PIXELS_A_BIT * bits), cost)
 
-    def cost(self, index: int, slope: float) -> float:
-        """Estimate what an image costs at a place in `sizes` and a slope."""
-        bits, error = self.at(index).estimate(slope)
-        return float((error + slope * bits) * self._pixels[index] ** _BIAS)
-
-    def _descend(self, pixels: float, cost: Callable[[int], float]) -> int:
-        index = int(np.argmin(np.abs(np.log(self._pixels / pixels))))
+    def descend(self, index: int, cost: Callable[[int], float]) -> int:
+        """Search the place of least cost from another on, from neighbour to neighbour."""
         while (best := min(self.beside(index), key=cost)) != index:
             index = best
         return index
+
+    def _usual(self, pixels: float) -> int:
+        return int(np.argmin(np.abs(np.log(self._pixels / pixels))))
 
 
 def _ladder(size: tuple[int, int], shorter: int) -> list[int]:

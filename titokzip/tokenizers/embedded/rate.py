@@ -32,9 +32,11 @@ _LAYER_BYTES = (1200, 4000)  # from which on a file has two layers, and three
 _SMALL_BITS = 2500  # below which an image is quantised at several working sizes
 _MAX_PASSES = 7
 _BIAS = 0.025  # of predicted errors with the number of pixels, which are too low for many
-_FULL = 0.986  # of a limit, which is enough
+_PAYLOAD = 0.95  # real length over the statistics', usually
+_FULL = 0.985  # of a limit, which is enough
 _AIM = 0.994  # of a limit, for the next try
-_NEAR = 0.04  # from a limit, within which an estimated size is worth the real one
+_NEAR = 0.98, 1.005  # of a limit, between which an estimated size is worth the real one
+_EXPECTED = 0.9, 1.08  # of predicted costs; photos cost that, graphics less
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Encoded:
     blocks: int  # along the shorter side, 0 for the image's own size
     payloads: list[bytes]
     integers: Integers
+    error: float  # squared, a pixel of the working image
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class _Trial:
     integers: Integers
     length: float  # of the payload, in bytes, as the quantiser estimates it
     error: float  # squared, a pixel of the source
+    coding_error: float  # squared, a pixel of the working image
+    expected: bool  # whether it costs about what the statistics predicted
 
 
 @dataclass
@@ -68,6 +73,7 @@ class _Search:
     size: int = 0  # of the best, in bytes
     error: float = inf  # of the best
     ratio: float = 0.98  # real length over the quantiser's
+    expected: bool = True  # whether all trials cost what the statistics predicted
 
     def estimated_size(self, candidate: Candidate, length: float) -> int:
         """Give the bytes of a file whose payload has an estimated length."""
@@ -128,13 +134,19 @@ class Encoder:
             return predictions[index][1]
 
         best = self.candidates.nearest(limit * 8, cost)
-        indices = self.candidates.beside(best) if limit * 8 < _SMALL_BITS else [best]
-        searches = [_Search(limit, file_size) for _ in indices]
-        for index, search in zip(indices, searches, strict=True):
-            cost(index)
-            self._search(search, index, predictions[index][0])
-        found = min(searches, key=lambda search: search.error).best
-        return found or self._smallest(limit, file_size)
+        searches: dict[int, _Search] = {}
+
+        def error(index: int) -> float:
+            if index not in searches:
+                cost(index)
+                searches[index] = _Search(limit, file_size)
+                self._search(searches[index], index, predictions[index][0])
+            return searches[index].error
+
+        error(best)
+        if limit * 8 < _SMALL_BITS or not searches[best].expected:
+            best = self.candidates.descend(best, error)
+        return searches[best].best or self._smallest(limit, file_size)
 
     def _search(self, search: _Search, index: int, level: int) -> None:
         """Search the finest level of a working size, from a level on."""
@@ -142,16 +154,18 @@ class Encoder:
             level = search.open(level)
             trial = self._quantise(_slope(level), index)
             size = search.estimated_size(trial.candidate, trial.length * search.ratio)
-            if abs(size / search.limit - 1) < _NEAR:
+            search.expected &= trial.expected
+            if _NEAR[0] < size / search.limit < _NEAR[1]:
                 size = search.offer(self._encode(trial), trial)
             level = search.learn(level, size)
             if search.is_over:
                 break
-        level = search.fits
+        level, move = search.fits, 4
         while search.best is None and level <= _COARSEST:
             trial = self._quantise(_slope(level), index)
             size = search.offer(self._encode(trial), trial)
-            level += max(2, round(_LEVELS_PER_OCTAVE * log2(size / search.limit)))
+            level += max(move, round(_LEVELS_PER_OCTAVE * log2(size / search.limit)))
+            move *= 2
 
     def _smallest(self, limit: int, file_size: FileSize) -> Encoded:
         """Encode the coarsest file that there is."""
@@ -168,31 +182,47 @@ class Encoder:
         level = -round(_LEVELS_PER_OCTAVE * log2(max(limit, 1) / 600))
         while search.fits - search.fails > 1:
             level = search.open(level)
-            length = candidate.estimate(_slope(level))[0] / 8
+            length = candidate.estimate(_slope(level))[0] / 8 * _PAYLOAD
             level = search.learn(level, search.estimated_size(candidate, length))
         error = candidate.estimate(_slope(search.fits))[1]
         return search.fits, error * candidate.pixels**_BIAS
 
     def _try(self, level: int) -> _Trial:
-        """Quantise at the best working size; for small images also at those beside it."""
+        """Quantise at the best working size.
+
+        It is the one that the statistics predict, but for small images and those that cost more or
+        less than predicted; for them others are tried.
+        """
         slope = _slope(level)
         best = self.candidates.best(slope)
-        if self.candidates.at(best).estimate(slope)[0] > _SMALL_BITS:
-            return self._quantise(slope, best)
-        trials = [self._quantise(slope, index) for index in self.candidates.beside(best)]
-        return min(trials, key=lambda trial: trial.error + slope * 8 * trial.length)
+        trials = {best: self._quantise(slope, best)}
+        if trials[best].expected and trials[best].length * 8 > _SMALL_BITS:
+            return trials[best]
+
+        def cost(index: int) -> float:
+            if index not in trials:
+                trials[index] = self._quantise(slope, index)
+            return trials[index].error + slope * 8 * trials[index].length
+
+        return trials[self.candidates.descend(best, cost)]
 
     def _quantise(self, slope: float, index: int) -> _Trial:
         candidate = self.candidates.at(index)
         step, weight = candidate.step(slope), candidate.weight(slope)
         found = quantizer.quantize(candidate.coefficients, step, self.model, weight)
         error = candidate.residual + found.error / candidate.pixels
-        return _Trial(candidate, step, found.integers, found.bits / 8, error)
+        bits, guess = candidate.estimate(slope)
+        ratio = (error + slope * found.bits) / (guess + slope * bits)
+        expected = _EXPECTED[0] < ratio < _EXPECTED[1]
+        coding_error = found.error / candidate.pixels
+        length = found.bits / 8
+        return _Trial(candidate, step, found.integers, length, error, coding_error, expected)
 
     def _encode(self, trial: _Trial) -> Encoded:
         layers = len(_lengths(trial.length))
         payloads = coder.encode(trial.integers, trial.step, self.model, layers)
-        return Encoded(trial.step, trial.candidate.blocks, payloads, trial.integers)
+        blocks = trial.candidate.blocks
+        return Encoded(trial.step, blocks, payloads, trial.integers, trial.coding_error)
 
 
 def _slope(level: int) -> float:

@@ -1,0 +1,172 @@
+"""Worker processes: the same bytes in the same order, and one that dies takes one file along."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import workers
+from jobs import compressed, decompressed, image_jobs
+from photos import photo
+from PIL import Image
+from toys import codec
+
+from titokzip.batch import Job, Options, compress_files, decompress_files
+from titokzip.batch.pipeline import Stages, run
+from titokzip.batch.processes import Processes
+from titokzip.errors import ImageError, WorkerDied
+from titokzip.rate_control import Rate
+
+TWO = Options(processes=2)
+
+
+def test_without_processes_calls_run_here():
+    with Processes(0) as processes:
+        assert processes(os.getpid) == os.getpid()
+
+
+def test_workers_return_and_raise():
+    with Processes(2) as processes:
+        assert processes(os.getpid) == processes(os.getpid) != os.getpid()
+        with pytest.raises(ImageError, match="it is no image"):
+            processes(workers.refuse)
+        with pytest.raises(ZeroDivisionError):
+            processes(divmod, 1, 0)
+
+
+def test_as_many_workers_as_there_are_callers():
+    with Processes(2) as processes, ThreadPoolExecutor(2) as pool:
+        sleeps = [pool.submit(processes, time.sleep, 0.3) for _ in range(2)]
+        assert [sleep.result() for sleep in sleeps] == [None, None]
+        assert len({processes(os.getpid), *pool.map(lambda _: processes(os.getpid), "ab")}) <= 2
+
+
+def test_a_worker_that_dies_is_an_error_of_its_call_and_another_takes_its_place():
+    with Processes(1) as processes:
+        first = processes(os.getpid)
+        with pytest.raises(WorkerDied, match="died"):
+            processes(workers.die)
+        assert processes(os.getpid) not in (first, os.getpid())
+
+
+def test_workers_run_in_one_thread_and_keep_pillows_limit(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 12345)
+    with Processes(1) as processes:
+        assert processes(workers.settings) == (["1", "1", "1"], 12345)
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+
+
+def test_large_images_are_decoded_one_at_a_time(tmp_path):
+    with Processes(2) as processes, ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(processes, workers.decode_large, tmp_path) for _ in range(4)]
+        assert [call.result() for call in calls] == [True] * 4
+
+
+def test_a_worker_that_dies_costs_one_file(tmp_path):
+    texts = ["0", "1", "die", "3", "die", "5", "6", "7"]
+    for i, text in enumerate(texts):
+        (tmp_path / str(i)).write_text(text)
+    jobs = [Job(tmp_path / str(i), tmp_path / f"{i}.out") for i in range(len(texts))]
+    processes = Processes(2)
+    stages = Stages(
+        lambda result: processes(workers.read, result),
+        lambda numbers: numbers,
+        lambda result, number: result.job.target.write_text(str(10 * number)),
+    )
+    results = list(run(jobs, stages, TWO, processes))
+    assert [result.job for result in results] == jobs
+    assert [type(result.error) is WorkerDied for result in results] == [t == "die" for t in texts]
+    assert [job.target.exists() for job in jobs] == [text != "die" for text in texts]
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """Four images, of which one is none and one is grey."""
+    folder = tmp_path_factory.mktemp("sources")
+    for i, mode in enumerate(["RGB", "RGB", "L", "RGB"]):
+        photo(24 + 8 * i, 24, i, mode).save(folder / f"{i}.png")
+    (folder / "1.png").write_bytes(b"no image")
+    return folder
+
+
+def work_on(one, sources, folder, options):
+    """Compress the sources, and decompress what came of them."""
+    small, large = folder / "small", folder / "large"
+    jobs = [Job(sources / f"{i}.png", small / f"{i}.ttk") for i in range(4)]
+    there = list(compress_files(jobs, one, Rate(max_bytes=200), options))
+    back = [Job(job.target, large / f"{i}.png") for i, job in enumerate(jobs)]
+    return there + list(decompress_files(back, lambda _: one, options))
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.glob("*/*")}
+
+
+def facts(result, folder):
+    """Tell all of a result but what it took."""
+    if result.error:
+        return type(result.error), str(result.error).replace(str(folder), "")
+    return result.in_bytes, result.out_bytes, result.ttk_bytes, result.header, result.note
+
+
+@pytest.mark.parametrize("kind", ["embedded", "toy"])
+def test_processes_make_the_same_files_and_the_same_errors(kind, sources, tmp_path, request):
+    one = codec(batch=3) if kind == "toy" else request.getfixturevalue("embedded")
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    wanted, found = work_on(one, sources, alone, Options()), work_on(one, sources, together, TWO)
+    assert [facts(one, together) for one in found] == [facts(one, alone) for one in wanted]
+    assert [bool(one.error) for one in found] == [False, True, False, False] * 2
+    assert contents(together) == contents(alone)
+    assert len(contents(alone)) == 6
+    assert all(set(one.seconds) == {"read", "network", "write"} for one in found if not one.error)
+
+
+def test_few_files_start_no_process(tmp_path, monkeypatch):
+    monkeypatch.setattr("titokzip.batch.processes._Worker", None)
+    jobs = image_jobs(tmp_path, 3)
+    assert [result.error for result in compressed(jobs, Options(processes=8))] == [None] * 3
+    back = [Job(job.target, job.target.with_suffix(".bmp")) for job in jobs]
+    assert [one.error for one in decompressed(back, Options(processes=8))] == [None] * 3
+
+
+KILLED = """
+import os, sys, time
+from titokzip.batch.processes import Processes
+if __name__ == "__main__":
+    with Processes(1) as processes:
+        print(processes(os.getpid), flush=True)
+        processes(time.sleep, 100)
+"""
+
+
+def ended(pid, seconds=20):
+    """Wait until a process is gone, or a zombie that nobody has asked about."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_the_process_that_started_them(number, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(KILLED)
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as parent:
+        worker = int(parent.stdout.readline())
+        parent.send_signal(number)
+        parent.wait(30)
+    assert ended(worker)

@@ -1,0 +1,56 @@
+"""compress and decompress over shards."""
+
+import json
+
+import pytest
+from photos import photo
+from run import files, run
+from tars import make_shards, read_tar, write_tar
+
+
+@pytest.fixture
+def shards(tmp_path):
+    return make_shards(tmp_path / "in", 2, 2)
+
+
+def test_there_and_back(shards, tmp_path):
+    names = str(tmp_path / "in" / "s-{000..001}.tar")
+    told = run("compress", names, "-O", tmp_path / "out", "--max-bytes", 60, "-j", 1)
+    assert told.stderr.count("2 samples") == 2
+    assert files(tmp_path / "out") == [
+        "manifest.json", "s-000.json", "s-000.tar", "s-001.json", "s-001.tar",
+    ]  # fmt: skip
+    done = run("decompress", tmp_path / "out" / "s-000.tar", "-O", tmp_path / "back", "--json")
+    (row,) = json.loads(done.stdout)["results"]
+    assert (row["status"], row["samples"], row["failures"]) == ("success", 2, [])
+    assert list(read_tar(tmp_path / "back" / "s-000.tar")) == list(read_tar(shards[0]))
+
+
+def test_exit_codes(shards, tmp_path):
+    out = tmp_path / "out"
+    write_tar(shards[1], [("a.png", b"no image"), ("a.txt", b"")])
+    told = run("compress", *shards, "-O", out, "--max-bytes", 60, code=1)
+    assert "s-001.tar: a: " in told.stderr
+    assert (
+        "s-000.tar exists; -f overwrites it" in run("compress", shards[0], "-O", out, code=4).stderr
+    )
+    run("compress", *shards, "-O", out, "--skip-existing")
+    assert json.loads((out / "manifest.json").read_text())["failures"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "-O names"),
+        (["-o", "x.tar"], "-O names"),
+        (["-O", "x", "--rm"], "--rm does not go with shards"),
+        (["-O", "IN"], "folder of the shards themselves"),
+        (["-O", "x", "a.png"], "do not go together"),
+        (["-O", "x", "other/s-000.tar"], "would make the same output"),
+    ],
+)
+def test_what_makes_no_sense(arguments, message, shards, tmp_path):
+    photo(20, 20).save(tmp_path / "a.png")
+    known = {"IN": str(tmp_path / "in"), "a.png": str(tmp_path / "a.png"), "x": str(tmp_path / "x")}
+    told = run("compress", shards[0], *(known.get(one, one) for one in arguments), code=2)
+    assert message in told.output

@@ -1,0 +1,213 @@
+"""Shards: tar files of samples in WebDataset's layout, with .ttk files in the place of images.
+
+    000001.jpg 000001.txt 000001.cls 000002.jpg ...   shard-000.tar
+    000001.ttk 000001.txt 000001.cls 000002.ttk ...   the same shard, compressed
+
+Members of one key, the name up to the first dot of its last part, follow each other and make a
+sample. Each sample has one image. A sample whose image fails is left out and listed. A shard
+appears when it is whole; `shard-000.json` beside it, written before, says what is in it.
+"""
+
+import json
+import tarfile
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator
+from copy import copy
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from typing import IO, Final
+
+from titokzip.batch import storage
+from titokzip.batch.jobs import Job, Result
+from titokzip.errors import OutputExists, TitokzipError
+
+MANIFEST: Final = "manifest.json"
+_BLOCK: Final = tarfile.BLOCKSIZE
+_MOST_MEMBER: Final = 2**31  # bytes of one file in a shard
+
+Member = tuple[tarfile.TarInfo, bytes]
+Coder = Callable[[Iterable[Job]], Iterator[Result]]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A tar file to make of another."""
+
+    source: str  # a path, or a URL
+    target: str
+
+    @property
+    def sidecar(self) -> str:
+        """Where the facts of the target are."""
+        return self.target.removesuffix(".tar") + ".json"
+
+
+@dataclass(frozen=True)
+class Sample(Job):
+    """A file of a shard to make of another; its contents are `data`."""
+
+    shard: Shard | None = None
+    key: str = ""
+    image: tarfile.TarInfo | None = None
+    others: tuple[Member, ...] = ()  # what goes along: captions, classes
+
+    @property
+    def name(self) -> str:
+        """What to call it in front of a person."""
+        assert self.shard, "a sample is of a shard"
+        return f"{self.shard.source}: {self.key}" if self.key else self.shard.source
+
+
+@dataclass
+class ShardResult:
+    """What became of a shard."""
+
+    shard: Shard
+    samples: int = 0
+    in_bytes: int = 0  # of images, or of .ttk files
+    out_bytes: int = 0
+    failures: list[dict[str, str]] = field(default_factory=list)
+    error: Exception | None = None
+
+
+def convert(
+    shards: Iterable[Shard],
+    code: Coder,
+    suffixes: Collection[str],
+    new: str,
+    replace: bool = False,
+    skip_existing: bool = False,
+) -> Iterator[ShardResult]:
+    """Make shards of shards: members with one of the suffixes are coded, and get the new one.
+
+    `code` gives a result for every job, in order. With `skip_existing`, shards whose target is
+    there are passed over.
+    """
+    todo = (one for one in shards if not (skip_existing and storage.exists(one.target)))
+    samples = (sample for one in todo for sample in _samples(one, suffixes, replace))
+    for shard, results in groupby(code(samples), key=lambda one: one.job.shard):  # type: ignore[attr-defined]
+        yield _made(shard, results, new, replace)
+
+
+def write_manifest(folder: str, shards: Iterable[Shard]) -> None:
+    """Write what is in the shards of a folder: those of this run, and of runs before it."""
+    rows = []
+    for shard in shards:
+        if storage.exists(shard.target) and storage.exists(shard.sidecar):
+            with storage.opened(shard.sidecar) as file:
+                rows.append(json.load(file))
+    totals = {key: sum(row[key] for row in rows) for key in ("samples", "in_bytes", "out_bytes")}
+    failed = sum(len(row["failures"]) for row in rows)
+    whole = {"schema": 1, **totals, "failures": failed, "shards": rows}
+    storage.write(storage.within(folder, MANIFEST), [_json(whole)])
+
+
+def read_sidecar(shard: Shard) -> ShardResult:
+    """Read what is in a shard that is there."""
+    with storage.opened(shard.sidecar) as file:
+        row = json.load(file)
+    return ShardResult(shard, row["samples"], row["in_bytes"], row["out_bytes"], row["failures"])
+
+
+def _made(shard: Shard, results: Iterator[Result], new: str, replace: bool) -> ShardResult:
+    """Write one shard, while its samples are coded."""
+    found = ShardResult(shard)
+    try:
+        storage.write(shard.target, _tar(found, results, new), replace)
+    except (TitokzipError, OSError) as error:
+        found.error = error
+    for _ in results:  # of a shard that could not be written
+        pass
+    return found
+
+
+def _tar(found: ShardResult, results: Iterator[Result], new: str) -> Iterator[bytes]:
+    for result in results:
+        sample = result.job
+        assert isinstance(sample, Sample), "the jobs of shards are samples"
+        if result.error and not sample.key:
+            raise result.error  # of the whole shard
+        if result.error:
+            found.failures.append({"key": sample.key, "error": str(result.error)})
+            continue
+        assert sample.image, "a sample without an image has failed"
+        assert result.output is not None, "a sample that did not fail was coded"
+        found.samples += 1
+        found.in_bytes += result.in_bytes
+        found.out_bytes += len(result.output)
+        yield from _member(_renamed(sample.image, new), result.output)
+        for info, data in sample.others:
+            yield from _member(info, data)
+    yield bytes(2 * _BLOCK)
+    facts = {key: value for key, value in asdict(found).items() if key not in ("shard", "error")}
+    row = {"schema": 1, "shard": storage.last_part(found.shard.target), **facts}
+    storage.write(found.shard.sidecar, [_json(row)])
+
+
+def _samples(shard: Shard, suffixes: Collection[str], replace: bool) -> Iterator[Sample]:
+    """Read the samples of a shard; what is wrong with it as a whole comes as one without a key."""
+    try:
+        if storage.exists(shard.target) and not replace:
+            raise OutputExists(f"{shard.target} exists")
+        count = 0
+        with storage.opened(shard.source) as file:
+            for key, found in groupby(members(file), key=lambda one: key_of(one[0].name)):
+                count += 1
+                yield _sample(shard, key, list(found), suffixes)
+        if not count:
+            raise TitokzipError("there is no file in it")
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        yield Sample(None, None, TitokzipError(f"a damaged tar file ({error})"), shard=shard)
+    except (TitokzipError, OSError) as error:
+        yield Sample(None, None, error, shard=shard)
+
+
+def members(file: IO[bytes]) -> Iterator[Member]:
+    """Read the files of a shard in order."""
+    with tarfile.open(fileobj=file, mode="r|*") as tar:
+        for info in tar:
+            tar.members = []  # type: ignore[attr-defined]  # it keeps them all otherwise
+            if info.isfile():
+                if info.size > _MOST_MEMBER:
+                    raise TitokzipError(f"{info.name}: {info.size:,} bytes are too many")
+                stream = tar.extractfile(info)
+                assert stream, "files have contents"
+                yield info, stream.read()
+
+
+def _sample(shard: Shard, key: str, members: list[Member], suffixes: Collection[str]) -> Sample:
+    images = [one for one in members if _suffix(one[0].name) in suffixes]
+    if len(images) != 1:
+        error = TitokzipError(f"a sample has one image, and this one {len(images)}")
+        return Sample(None, None, error, shard=shard, key=key)
+    ((info, data),) = images
+    others = tuple(one for one in members if one[0] is not info)
+    return Sample(None, None, None, data, shard, key, info, others)
+
+
+def key_of(name: str) -> str:
+    """Take the key of a member, as WebDataset does: up to the first dot of its last part."""
+    folder, slash, last = name.rpartition("/")
+    return folder + slash + last.partition(".")[0]
+
+
+def _suffix(name: str) -> str:
+    return "." + name.rpartition("/")[2].rpartition(".")[2].lower()
+
+
+def _renamed(info: tarfile.TarInfo, suffix: str) -> tarfile.TarInfo:
+    named = copy(info)
+    named.name = info.name.rpartition(".")[0] + suffix
+    named.pax_headers = {}
+    return named
+
+
+def _member(info: tarfile.TarInfo, data: bytes) -> Iterator[bytes]:
+    """Write one file of a tar: a header, its contents, and zeros to a whole block."""
+    sized = copy(info)
+    sized.size = len(data)
+    yield sized.tobuf(tarfile.PAX_FORMAT) + data + bytes(-len(data) % _BLOCK)
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, indent=1).encode() + b"\n"
