@@ -59,7 +59,7 @@ class Tiled:
     ) -> None:
         self.fingerprint, self.tokenizer = fingerprint, tokenizer
         self.device, self.truncate = device, truncate
-        self.batch = Batch(batch)
+        self._batch = Batch(batch)
         self._batches = _BATCHES if device.startswith("cuda") else 1
         about = TileTokens(tokenizer.length, tokenizer.vocabulary, tokenizer.prefix_decodable)
         self.cutter = Cutter(fingerprint, about, tokenizer.size)
@@ -102,7 +102,7 @@ class Tiled:
                     yield cut.tiles
 
         tokens = np.empty((0, self.tokenizer.length), np.int32)
-        batches = encode_tiles(self.tokenizer, tiles(), self.batch, self.device)
+        batches = encode_tiles(self.tokenizer, tiles(), self._batch, self.device)
         for batch in chain(batches, [tokens]):
             tokens = np.concatenate([tokens, batch])
             while waiting and (count := _grid_tiles(waiting[0])) <= len(tokens):
@@ -121,12 +121,12 @@ class Tiled:
     ) -> Iterator[DecodedTiles | TitokzipError]:
         """Decode files in order, as far as the network is needed."""
         tokenized = (self._tokenized(*one) for one in files)
-        for group in group_images(tokenized, self.batch.most * self._batches, _tiles_of):
+        for group in group_images(tokenized, self._batch.most * self._batches, _tiles_of):
             good = [one for one in group if not isinstance(one, TitokzipError)]
             tokens = chain.from_iterable(tokens for _, _, tokens in good)
-            features = decode_features(self.tokenizer, tokens, self.batch)
+            features = decode_features(self.tokenizer, tokens, self._batch)
             grids = [tile_layout(contents.header).grid for contents, _, _ in good]
-            rows = decode_tiles(self.tokenizer, features, grids, self.batch, self.truncate)
+            rows = decode_tiles(self.tokenizer, features, grids, self._batch, self.truncate)
             for one in group:
                 yield one if isinstance(one, TitokzipError) else _decoded(*one[:2], rows)
 

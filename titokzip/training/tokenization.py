@@ -15,7 +15,7 @@ import torch
 from titokzip.codec import Codec
 from titokzip.errors import ImageError, ModelError
 from titokzip.layouts.tiles import Tiled
-from titokzip.runtime.batching import encode_tiles
+from titokzip.runtime.batching import Batch, encode_tiles
 from titokzip.runtime.prefetch import ahead
 from titokzip.training.data.images import Crop, Sample, read
 from titokzip.training.data.sources import Entry, Source
@@ -82,7 +82,7 @@ def tokenize(
             except ImageError:
                 return None
 
-        size = layout.batch.most
+        size = layout.batch
         for group in _groups(ahead(pool, opened, _entries(source), 4 * size), size):
             good = [one for one in group if one is not None]
             broken += len(group) - len(good)
@@ -117,5 +117,5 @@ def _rows(samples: list[tuple[str, Sample]], layout: Tiled, mirrored: bool) -> R
     tiles = (images.flip(3) if mirrored else images).permute(0, 2, 3, 1).numpy()
     labels = [int(sample["label"]) for _, sample in samples]
     keys = [f"{key}-mirrored" if mirrored else key for key, _ in samples]
-    encoded = encode_tiles(layout.tokenizer, [tiles], layout.batch, layout.device)
+    encoded = encode_tiles(layout.tokenizer, [tiles], Batch(layout.batch), layout.device)
     return Rows(keys, np.array(labels, np.int32), np.concatenate(list(encoded)))
