@@ -1,8 +1,8 @@
 """Write small networks as the TorchScript files that `titokzip train` takes.
 
-    python benchmarks/training_networks.py TEACHERS OUT
+    python benchmarks/training_networks.py NETWORKS OUT
 
-TEACHERS is a folder with the weights and loaders networks.py names: SqueezeNet 1.1 and TAEF2.
+NETWORKS is a folder with the weights and loaders networks.py names: SqueezeNet 1.1 and TAEF2.
 OUT gets `squeezenet.pt`, a perceptual distance for --perceptual, and `taef2.pt`, an autoencoder of
 32 channels at an eighth for --autoencoder. Nothing that was trained by them is measured by them.
 """
@@ -57,10 +57,10 @@ def unit(maps: Tensor) -> Tensor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("teachers", type=Path)
+    parser.add_argument("networks", type=Path)
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
-    spec = importlib.util.spec_from_file_location("networks", args.teachers / "networks.py")
+    spec = importlib.util.spec_from_file_location("networks", args.networks / "networks.py")
     assert spec is not None
     assert spec.loader is not None
     networks = importlib.util.module_from_spec(spec)

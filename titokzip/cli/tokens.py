@@ -57,7 +57,8 @@ def tokens(
         sys.exit(exit_codes.REFUSED)
     check_device(device)
     from titokzip import loading
-    from titokzip.training.tokenization import SUFFIXES, tokenize
+    from titokzip.training.token_files import SUFFIXES
+    from titokzip.training.tokenization import tokenize
 
     if output.suffix not in SUFFIXES:
         raise click.UsageError(f"-o {output}: it ends in {', '.join(SUFFIXES)}")
