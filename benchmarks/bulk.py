@@ -44,10 +44,10 @@ class Stub:
         return pixels[:, 0, :4, :8].reshape(len(pixels), 32).mul(4095).int()
 
     def decode_features(self, tokens: torch.Tensor) -> torch.Tensor:
-        return (tokens.float() / 4095).reshape(-1, 1, 4, 8).expand(-1, 3, 4, 8)
+        return (tokens[:, :16].float() / 4095).reshape(-1, 1, 4, 4).expand(-1, 3, 4, 4)
 
     def decode_pixels(self, features: torch.Tensor) -> torch.Tensor:
-        return features.repeat_interleave(64, 2).repeat_interleave(32, 3)
+        return features.repeat_interleave(64, 2).repeat_interleave(64, 3)
 
 
 def stub() -> Codec:
