@@ -31,7 +31,8 @@ SHARDS, SAMPLES = 40, 50
 @pytest.fixture(scope="module")
 def cluster():
     here = Path(__file__).parent
-    os.environ["RAY_worker_niceness"] = "0"  # 15 by default: a busy machine would never run them
+    # 15 by default: a busy machine would hardly run them
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
     paths = os.pathsep.join([str(here), str(here.parent)])
     ray.init(
         num_cpus=2,

@@ -1,6 +1,7 @@
 """compress and decompress over shards."""
 
 import json
+import sys
 
 import pytest
 from photos import photo
@@ -36,6 +37,16 @@ def test_exit_codes(shards, tmp_path):
     )
     run("compress", *shards, "-O", out, "--skip-existing")
     assert json.loads((out / "manifest.json").read_text())["failures"] == 1
+
+
+def test_a_cluster_is_for_shards_and_needs_ray(shards, tmp_path, monkeypatch):
+    photo(20, 20).save(tmp_path / "a.png")
+    told = run("compress", tmp_path / "a.png", "--ray", "local", code=2)
+    assert "--ray works on shards" in told.output
+    monkeypatch.setitem(sys.modules, "ray", None)
+    for command in ("compress", "decompress"):
+        told = run(command, shards[0], "-O", tmp_path / "out", "--ray", "local", code=2)
+        assert "pip install 'titokzip[ray]'" in told.output
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """How many tiles are run at once, and tiles of many images in one batch."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,9 @@ from titokzip.runtime.batching import (
     collected,
     decode_features,
     encode_tiles,
+    from_device,
     group_images,
+    to_device,
     to_levels,
     to_unit,
 )
@@ -153,3 +157,47 @@ def test_networks_run_without_tf32_unless_it_is_asked_for():
     for _ in decode_features(toy, [np.zeros(4, np.int32)], Batch(4)):
         assert torch.backends.cudnn.allow_tf32  # nothing is left set between the calls
     assert settings == [False, True, False]
+
+
+def test_tiles_go_pinned_and_are_not_waited_for(monkeypatch):
+    calls = []
+
+    class Tiles:
+        def pin_memory(self):
+            calls.append("pinned")
+            return self
+
+        def to(self, device, non_blocking=False):
+            calls.append((device, non_blocking))
+            return self
+
+    monkeypatch.setattr(torch, "from_numpy", lambda _: Tiles())
+    to_device(np.zeros(1), "cuda:0")
+    assert calls == ["pinned", ("cuda:0", True)]
+    calls.clear()
+    to_device(np.zeros(1), "cpu")
+    assert calls == [("cpu", False)]
+
+
+def test_what_comes_back_is_waited_for_when_it_is_asked_for(monkeypatch):
+    calls = []
+
+    class Event:
+        def record(self):
+            calls.append("recorded")
+
+        def synchronize(self):
+            calls.append("waited")
+
+    class Host:
+        def copy_(self, tensor, non_blocking=False):
+            calls.append(("copied", non_blocking))
+
+    tensor = SimpleNamespace(device=torch.device("cuda"), shape=(2,), dtype=torch.uint8)
+    host = Host()
+    monkeypatch.setattr(torch, "empty", lambda *_, **how: calls.append(how["pin_memory"]) or host)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    collect = from_device(tensor)
+    assert calls == [True, ("copied", True), "recorded"]
+    assert collect() is host
+    assert calls[-1] == "waited"
