@@ -82,11 +82,14 @@ def report(
     options: FileOptions,
 ) -> None:
     """Report what became of every file, then exit with the code that fits."""
-    done: list[Result] = []
+    errors: list[Exception] = []
+    rows: list[dict[str, Any]] = []  # results are not kept otherwise: there may be millions
     with orderly():
         for result in _watched(results, len(jobs), options.quiet):
-            done.append(result)
+            if options.as_json:
+                rows.append(_row(result))
             if result.error:
+                errors.append(result.error)
                 complain(f"{result.job.name}: {message(result.error, result.job.name)}")
             elif not options.quiet:
                 tell(_sentence(result, options.verbose))
@@ -94,8 +97,8 @@ def report(
             spent = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in start.items())
             tell(f"start-up: {spent}")
         if options.as_json:
-            say_json({"schema": 1, "results": [_row(result) for result in done]})
-    sys.exit(exit_codes.of(result.error for result in done if result.error))
+            say_json({"schema": 1, "results": rows})
+    sys.exit(exit_codes.of(errors))
 
 
 def _watched(results: "Iterable[Result]", total: int, quiet: bool) -> "Iterator[Result]":

@@ -23,7 +23,8 @@ from titokzip.images.png import SIGNATURE, chunk
 LARGE: Final = 2**24  # pixels of an image that is made in bands
 _BAND: Final = 2**20  # pixels of one
 _COLOUR_TYPES: Final = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}
-_LEVEL: Final = 1  # of zlib; more is slow, and gains little on resampled pixels
+_LEVEL: Final = 1  # of zlib; 6 takes four times as long, and saves up to 16 %
+_OPTIONS: Final = {"PNG": {"compress_level": _LEVEL}}
 _SUB, _UP = 1, 2  # filters of PNG
 
 
@@ -47,7 +48,7 @@ def encode(image: Image.Image, suffix: str, size: tuple[int, int] | None = None)
 def _saved(image: Image.Image, name: str, suffix: str) -> bytes:
     file = io.BytesIO()
     try:
-        image.save(file, name)
+        image.save(file, name, **_OPTIONS.get(name, {}))
     except MemoryError:
         raise
     except Exception as error:  # Pillow's encoders raise whatever they like
