@@ -18,29 +18,17 @@ from titokzip import zoo
 from titokzip.errors import ModelError
 from titokzip.tokenizers.embedded.network import RefinementNetwork
 from titokzip.training.checkpoint import RESUME
-from titokzip.training.embedded import parts, perceptual, trainer
+from titokzip.training.embedded import parts, trainer
+from titokzip.training.embedded.batches import Batches
 from titokzip.training.embedded.commands import main
-from titokzip.training.embedded.parts import Item, Record
+from titokzip.training.embedded.parts import Item, Items, Record
 from titokzip.training.embedded.perceptual import Perceptual
-from titokzip.training.embedded.perceptual_network import TinyDarknet
 from titokzip.training.embedded.trainer import PLANS, Run
 from titokzip.training.embedded.weights import export, read_decoder
+from titokzip.training.losses.lpips import LPIPS
 from titokzip.training.trainer import Diverged
 
 STEPS = 12
-
-
-@pytest.fixture
-def tiny_darknet(tmp_path):
-    """Random weights in the layout of Tiny Darknet's, but narrow."""
-    random, arrays, inputs = np.random.default_rng(0), {}, 3
-    for i in range(1, 17):
-        arrays[f"{i:02d}_w"] = random.normal(0, 0.3, (4, inputs, 3, 3)).astype(np.float32)
-        arrays[f"{i:02d}_b"] = random.normal(0, 0.1, 4).astype(np.float32)
-        inputs = 4
-    path = tmp_path / "tiny_darknet.npz"
-    np.savez(path, **arrays)
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -139,29 +127,37 @@ def test_what_is_not_finite_stops_the_run_and_keeps_its_state(
     assert not (tmp_path / "xs.safetensors").exists()
 
 
-def test_the_perceptual_run_learns_from_features_and_goes_on(
-    data_folder, tiny_darknet, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(perceptual, "GENERATOR_FROM", 1)
+def test_the_perceptual_run_lowers_the_distance_and_goes_on(data_folder, tmp_path):
     plan = replace(PLAN, name="xs-perceptual", perceptual=True, evaluate_every=1000)
 
     def begin(out):
         torch.manual_seed(0)
-        loss = Perceptual(TinyDarknet(tiny_darknet), 0)
-        return Run(plan, 6, data_folder, out, RefinementNetwork(TINY), loss)
+        network = RefinementNetwork(TINY)
+        return Run(plan, 6, data_folder, out, network, Perceptual(LPIPS(((4, 4), (6,)))))
 
-    whole, stopped = begin(tmp_path / "whole"), begin(tmp_path / "stopped")
-    before = [p.clone() for p in whole.perceptual.discriminator.parameters()]
-    assert whole.train()
-    moved = zip(before, whole.perceptual.discriminator.parameters(), strict=True)
-    assert any(not torch.equal(a, b) for a, b in moved)
-    assert {"distance_1", "discriminator", "error"} <= set(log(tmp_path / "whole")[0])
+    assert begin(tmp_path / "whole").train()
+    assert {"lpips", "error"} <= set(log(tmp_path / "whole")[0])
+    stopped = begin(tmp_path / "stopped")
     assert not stopped.train(stop_at(2))
     resumed = begin(tmp_path / "stopped")
     resumed.resume()
     assert resumed.train()
     one, two = (weights(tmp_path / out, plan.name) for out in ("whole", "stopped"))
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_the_gradient_of_the_distance_reaches_both_outputs(data_folder):
+    torch.manual_seed(0)
+    network = RefinementNetwork(TINY).to(torch.bfloat16)
+    batch = Batches(Items(data_folder / "train"), 0).draw(32, 2**14)
+    few = torch.arange(len(batch.decoded)) < 3  # the others have no original at twice the size
+    batch = batch._replace(has_double=few, double=batch.double[:3])
+    loss = Perceptual(LPIPS(((4, 4), (6,))))
+    total, parts = loss.loss_of(network, batch)
+    total.backward()
+    assert parts["lpips"] > 0
+    per_output = network.residuals.weight.grad.float().abs().sum((1, 2, 3))
+    assert (per_output > 0).all()
 
 
 def test_a_perceptual_run_needs_something_to_start_from(data_folder, tmp_path):
@@ -194,7 +190,7 @@ def test_the_commands_give_a_model_that_codes(data_folder, context_file, tmp_pat
     ("arguments", "line"),
     [
         (["decoder", "xs", "--data", ".", "--out", "out", "--steps", "1"], "no coded images"),
-        (["decoder", "xs-perceptual", "--data", ".", "--out", "o", "--steps", "1"], "--perceptual"),
+        (["decoder", "xs-perceptual", "--data", ".", "--out", "o", "--steps", "1"], "--vgg16"),
         (["context", ".", "--out", "context.safetensors"], "no images here"),
         (["export", "text", "--context", "text", "--name", "a", "--out", "b"], "cannot be read"),
     ],

@@ -141,33 +141,36 @@ def data(
 @click.option("--out", required=True, type=_path, help="The folder of the run.")
 @click.option("--steps", required=True, type=click.IntRange(1))
 @click.option("--init", type=_existing, help="Weights to start from.")
-@click.option("--perceptual", type=_existing, help="Tiny Darknet's weights, for xs-perceptual.")
+@click.option("--vgg16", type=_existing, help="VGG16's weights, for xs-perceptual.")
+@click.option("--lpips", type=_existing, help="LPIPS' heads over VGG16, for xs-perceptual.")
 @click.option("--resume", is_flag=True, help="Go on where the run in OUT was stopped.")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--device", default="cpu", show_default=True)
 def decoder(
-    plan: str, data: Path, out: Path, steps: int, init: Path | None, perceptual: Path | None,
-    resume: bool, threads: int, device: str,
+    plan: str, data: Path, out: Path, steps: int, init: Path | None, vgg16: Path | None,
+    lpips: Path | None, resume: bool, threads: int, device: str,
 ) -> None:  # fmt: skip
     """Train the decoder network; every line of the log goes to stdout too."""
     import torch
 
     from titokzip.runtime.device import choose
     from titokzip.tokenizers.embedded.network import RefinementNetwork
+    from titokzip.tokenizers.weights_file import read_state_dict
     from titokzip.training.embedded.perceptual import Perceptual
-    from titokzip.training.embedded.perceptual_network import TinyDarknet
     from titokzip.training.embedded.trainer import PLANS, Run
     from titokzip.training.embedded.weights import read_decoder
+    from titokzip.training.losses.lpips import LPIPS
 
     how = PLANS[plan]
-    if how.perceptual and not (perceptual and (init or resume)):
-        raise click.UsageError(f"{plan} needs --perceptual, and --init or --resume")
+    if how.perceptual and not (vgg16 and lpips and (init or resume)):
+        raise click.UsageError(f"{plan} needs --vgg16, --lpips, and --init or --resume")
     torch.set_num_threads(threads)
     device = choose(device)
     start = read_decoder(init) if init else RefinementNetwork(how.network) if resume else None
     loss = None
-    if perceptual:
-        loss = Perceptual(TinyDarknet(perceptual).to(device), how.seed)
+    if vgg16 and lpips:
+        distance = LPIPS.of(read_state_dict(vgg16), read_state_dict(lpips))
+        loss = Perceptual(distance.to(device))
     run = Run(how, steps, data, out, start, loss, device)
     if resume:
         run.resume()

@@ -67,7 +67,7 @@ _STAGES = (
 PLANS: Final = {
     "xs": Plan("xs", _STAGES, 0.004, 0.001),
     "xs-perceptual": Plan(
-        "xs-perceptual", (Stage(1.0, 96, 2**16),), 0.0005, 0.0002, perceptual=True
+        "xs-perceptual", (Stage(1.0, 64, 2**15),), 0.001, 0.0003, perceptual=True
     ),
 }
 
@@ -177,7 +177,6 @@ class Run:
             "step": self.steps,
             "total": self.total,
             "name": self.plan.name,
-            "perceptual": self.perceptual.state() if self.perceptual else None,
         }
         checkpoint.save(state, self.out / checkpoint.RESUME)
 
@@ -196,8 +195,6 @@ class Run:
             self.optimizer.restore(state["optimizer"])
             self.batches.restore(state["batches"])
             torch.set_rng_state(state["torch"])
-            if self.perceptual:
-                self.perceptual.restore(state["perceptual"])
         except checkpoint.UNREADABLE as error:
             raise ModelError(f"{path}: does not fit this network") from error
         self.steps = state["step"]
