@@ -4,13 +4,10 @@ The weights are a safetensors file of integer arrays, named `pyramid.cells.maps`
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load
 
 from titokzip.entropy import block_features, pyramid_features, signs
 from titokzip.entropy.integer_network import LOGIT_LIMIT, LOGITS, FlagNetwork, Network
@@ -37,20 +34,6 @@ class ContextModel:
     pyramid: Networks
     blocks: Networks
     tables: Tables
-
-
-def read(path: Path) -> ContextModel:
-    """Read a context model.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: it holds no context model.
-    """
-    try:
-        arrays: Arrays = load(path.read_bytes())
-    except SafetensorError as error:
-        raise ValueError("not a safetensors file") from error
-    return from_arrays(arrays)
 
 
 def from_arrays(arrays: Arrays) -> ContextModel:

@@ -73,6 +73,8 @@ class _Search:
     size: int = 0  # of the best, in bytes
     error: float = inf  # of the best
     ratio: float = 0.98  # real length over the quantiser's
+    pace: float = _LEVELS_PER_OCTAVE  # of bytes, by the latest two sizes
+    latest: tuple[int, int] | None = None  # level and size
     expected: bool = True  # whether all trials cost what the statistics predicted
 
     def estimated_size(self, candidate: Candidate, length: float) -> int:
@@ -94,7 +96,12 @@ class _Search:
             self.fits = min(self.fits, level)
         else:
             self.fails = max(self.fails, level)
-        return level + round(_LEVELS_PER_OCTAVE * log2(size / (_AIM * self.limit)))
+        if self.latest is not None:
+            levels, octaves = level - self.latest[0], log2(self.latest[1] / size)
+            if abs(levels) > 3 and levels * octaves > 0:
+                self.pace = min(max(levels / octaves, _LEVELS_PER_OCTAVE / 2), self.pace * 2)
+        self.latest = level, size
+        return level + round(self.pace * log2(size / (_AIM * self.limit)))
 
     def offer(self, encoded: Encoded, trial: _Trial) -> int:
         """Take in a file, and keep it if it is the best; give its size."""
@@ -160,7 +167,7 @@ class Encoder:
             level = search.learn(level, size)
             if search.is_over:
                 break
-        level, move = search.fits, 4
+        level, move = search.fits if search.fits <= _COARSEST else search.fails + 4, 4
         while search.best is None and level <= _COARSEST:
             trial = self._quantise(_slope(level), index)
             size = search.offer(self._encode(trial), trial)
