@@ -12,7 +12,7 @@ from run import files, run
 from titoks import DIRECT, build
 
 from titokzip import tiling, zoo
-from titokzip.runtime.batching import encode_tiles
+from titokzip.runtime.batching import Batch, encode_tiles
 from titokzip.zoo.catalog import Golden
 
 pytestmark = pytest.mark.usefixtures("known")
@@ -174,7 +174,8 @@ def golden(tmp_path, monkeypatch):
     photo(32, 32).save(tmp_path / "golden.png")
     data = (tmp_path / "golden.png").read_bytes()
     tiles = tiling.split(np.asarray(photo(32, 32)), 32)
-    tokens = encode_tiles(build(DIRECT), tiles, 1, "cpu")[0].tolist()
+    (encoded,) = encode_tiles(build(DIRECT), [tiles], Batch(1), "cpu")
+    tokens = encoded[0].tolist()
     record = Golden("golden.png", hashlib.sha256(data).hexdigest(), tuple(tokens), tolerance=1)
     monkeypatch.setattr(zoo, "GOLDEN", {"tiny-6": record})
     return tmp_path / "golden.png", record

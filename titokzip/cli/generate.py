@@ -24,7 +24,9 @@ _SAMPLING = ("steps", "temperature", "guidance", "decay", "power", "annealing", 
     "--generator", metavar="NAME", help="Generator.  [default: the first for that tokenizer]"
 )
 @click.option("--class", "label", metavar="N", help="Class: a number or a name.  [default: none]")
-@click.option("-n", "--count", type=click.IntRange(1), default=16, show_default=True)
+@click.option(
+    "-n", "--count", type=click.IntRange(1), default=16, show_default=True, help="Images to sample."
+)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option(
     "-O",
