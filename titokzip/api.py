@@ -1,6 +1,7 @@
 """The functions of `import titokzip`: one call each, models loaded once.
 
-An image is a path, the bytes of an image file, an array uint8 [H, W, 3] or [H, W], or a PIL image.
+An image is a path, the bytes of an image file, a uint8 array [H, W], [H, W, 3] or [H, W, 4], or a
+PIL image.
 """
 
 import io
@@ -23,7 +24,7 @@ from titokzip.images import InputImage
 from titokzip.rate_control import Rate
 from titokzip.tiling import Grid
 
-Source = str | PathLike[str] | bytes | NDArray[np.uint8] | Image.Image
+Source = str | PathLike[str] | bytes | bytearray | NDArray[np.uint8] | Image.Image
 
 
 def compress(
@@ -43,6 +44,7 @@ def compress(
     `background` is a colour that transparent images are flattened on.
 
     Raises:
+        OSError: the file cannot be opened.
         ImageError: the image cannot be read, or the model cannot hold its transparency.
         RateError: no setting reaches the size.
         ModelError: the model is not here.
@@ -156,7 +158,7 @@ def to_input(source: Source, background: str | None = None) -> InputImage:
         if not source.size:
             raise ImageError("it has no pixels")
         return images.plain(Image.fromarray(source), background, keep_alpha=True)
-    file = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
+    file = io.BytesIO(source) if isinstance(source, bytes | bytearray) else Path(source)
     return images.read(file, background, keep_alpha=True)
 
 

@@ -77,7 +77,7 @@ class Codec:
     ) -> Image.Image:
         """Decode the image in a .ttk file; the inverse of `compress`.
 
-        `native` keeps the size of the working image or grid; `size` asks for another size than the
+        `native` keeps the size of the decoder's output; `size` asks for another size than the
         image's own. `partial` accepts a truncated file.
 
         Raises:

@@ -47,8 +47,8 @@ def test_limits_are_kept(tmp_path, options):
 
 @pytest.mark.parametrize("option", ["--tokens", "--tile"])
 def test_options_of_tiles_are_refused(source, option):
-    told = run("compress", source, option, 60, code=1).stderr
-    assert "this one takes a quality" in told
+    told = run("compress", source, option, 60, code=2).stderr
+    assert "xs takes -q, --bpp or --max-bytes" in told
     assert files(source.parent) == ["a.png"]
 
 

@@ -117,6 +117,10 @@ def compress(
     codec = loading.load(
         model or zoo.DEFAULT, options.device, options.batch_size, compiled=options.compiled
     )
+    if rate.for_tiles and codec.layout.tiles is None:
+        raise click.UsageError(
+            f"--tokens and --tile are for models of tiles; {codec.name} takes -q, --bpp or --max-bytes"
+        )
     start = {"load model": time.perf_counter() - begun}
 
     def code(jobs: "Iterable[Job]") -> "Iterator[Result]":

@@ -41,7 +41,7 @@ def encode(image: Image.Image, suffix: str, size: tuple[int, int] | None = None)
     if name in ("PNG", "PPM") and size[0] * size[1] > LARGE and image.mode in _COLOUR_TYPES:
         return _ppm(image, size) if name == "PPM" else _png(image, size)
     if size != image.size:
-        image = image.resize(size, Image.Resampling.BICUBIC)
+        image = image.resize(size, Image.Resampling.LANCZOS)
     return iter([_saved(image, name, suffix)])
 
 
@@ -60,15 +60,15 @@ def _bands(image: Image.Image, size: tuple[int, int]) -> Iterator[NDArray[np.uin
     """Resample in bands [rows, width * channels], as in one piece."""
     width, height = size
     rows, scale = max(1, _BAND // width), image.height / height
-    margin = math.ceil(2 * max(scale, 1)) + 1  # rows that the filter reaches beyond a band
+    margin = math.ceil(3 * max(scale, 1)) + 1  # rows that the filter reaches beyond a band
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         first = max(0, math.floor(top * scale) - margin)
         last = min(image.height, math.ceil(bottom * scale) + margin)
         strip = image.crop((0, first, image.width, last))
-        strip = strip.resize((width, strip.height), Image.Resampling.BICUBIC)
+        strip = strip.resize((width, strip.height), Image.Resampling.LANCZOS)
         box = (0, top * scale - first, width, bottom * scale - first)
-        band = strip.resize((width, bottom - top), Image.Resampling.BICUBIC, box)
+        band = strip.resize((width, bottom - top), Image.Resampling.LANCZOS, box)
         yield np.asarray(band).reshape(bottom - top, -1)
 
 

@@ -161,7 +161,8 @@ class Transformed:
         colours, alpha = np.split(decoded, [len(decoded) - header.alpha])
         if layout.refined:
             rows, columns = colours.shape[1:]
-            double = size is not None and 2 * columns <= size[0] and 2 * rows <= size[1]
+            width, height = size or (header.width, header.height)
+            double = 2 * columns <= width and 2 * rows <= height
             colours = self._refined(colours, layout.step, double)
         parts = colours
         if header.alpha:
