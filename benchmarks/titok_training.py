@@ -268,12 +268,12 @@ def stage_one_case(name: str, ours: Any, cls: Any, loss_cls: Any, batch: Any) ->
     settings = config(ours.module.config, ours.losses, stage_one=True)
     model = cls(settings)
     model.load_state_dict({released_name(n): t for n, t in ours.module.state_dict().items()})
-    teacher = official_vqgan(ours.vqgan)
+    vqgan = official_vqgan(ours.vqgan)
     loss = loss_cls(settings)
     images = batch["image"].float() / 255
 
     def run() -> Any:
-        codes = teacher.encode(images)
+        codes = vqgan.encode(images)
         assert torch.equal(codes, ours.targets(images)), "other proxy codes"
         return loss(codes, *model(images))
 

@@ -82,7 +82,7 @@ class Candidates:
         height, width = source.shape[1:]
         self.source = source
         self.size: tuple[int, int] = size or (width, height)
-        self.sizes = _ladder(self.size, min(width, height))
+        self.sizes = _candidate_sizes(self.size, min(width, height))
         if not self.sizes:
             raise RateError(
                 f"an image of {self.size[0]} x {self.size[1]} pixels has no working size"
@@ -124,7 +124,7 @@ class Candidates:
         return int(np.argmin(np.abs(np.log(self._pixels / pixels))))
 
 
-def _ladder(size: tuple[int, int], shorter: int) -> list[int]:
+def _candidate_sizes(size: tuple[int, int], shorter: int) -> list[int]:
     """List numbers of blocks along the shorter side, about a quarter apart, and the own size.
 
     `shorter` is that side in pixels, as they are at hand.

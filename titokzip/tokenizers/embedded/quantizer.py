@@ -40,8 +40,8 @@ class Costs:
     """Bits of integers under logits of the context model."""
 
     def __init__(self, tables: Tables) -> None:
-        odds = tables.probabilities / 2.0**PRECISION
-        self.yes, self.no = -np.log2(odds), -np.log2(1 - odds)  # [5, 384]
+        probability = tables.probabilities / 2.0**PRECISION
+        self.yes, self.no = -np.log2(probability), -np.log2(1 - probability)  # [5, 384]
         self.yes, self.no = self.yes.astype(np.float32), self.no.astype(np.float32)
         sizes = PRECISION - np.log2(tables.sizes + 1) + np.arange(symbols.SIZE_CLASSES) // 2
         self.sizes = sizes.astype(np.float32)
