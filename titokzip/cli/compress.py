@@ -119,7 +119,8 @@ def compress(
     )
     if rate.for_tiles and codec.layout.tiles is None:
         raise click.UsageError(
-            f"--tokens and --tile are for models of tiles; {codec.name} takes -q, --bpp or --max-bytes"
+            "--tokens and --tile are for models of tiles;"
+            f" {codec.name} takes -q, --bpp or --max-bytes"
         )
     start = {"load model": time.perf_counter() - begun}
 
