@@ -137,12 +137,26 @@ def test_a_process_that_is_killed_leaves_nothing_for_ever(tmp_path, monkeypatch,
     assert (tmp_path / "a").read_bytes() == b"old"
     assert len(names(tmp_path)) == (1 if (how, where) == ("nameless", "all") else 2)
     monkeypatch.setattr(files, "_swept", set())
+    monkeypatch.setattr(files, "_YOUNG", 0)
     write_atomically(tmp_path / "b", b"1")
     assert names(tmp_path) == ["a", "b"]
 
 
+def test_young_files_without_a_lock_are_not_swept(tmp_path, monkeypatch):
+    """Another process may have opened one, and not locked it yet."""
+    name = f"{files.TEMPORARY_PREFIX}0"
+    (tmp_path / name).write_bytes(b"1")
+    for young, kept in [(60, [name]), (0, [])]:
+        monkeypatch.setattr(files, "_YOUNG", young)
+        monkeypatch.setattr(files, "_swept", set())
+        write_atomically(tmp_path / "a", b"2")
+        assert names(tmp_path) == [*kept, "a"]
+
+
 def test_files_that_are_being_written_are_not_swept(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+
+    monkeypatch.setattr(files, "_YOUNG", 0)
 
     def parts():
         monkeypatch.setattr(files, "_swept", set())

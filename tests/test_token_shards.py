@@ -1,5 +1,7 @@
 """Tokens and captions of shards: each sample once an epoch, whoever reads."""
 
+import bz2
+
 import numpy as np
 import pytest
 from photos import photo
@@ -86,6 +88,14 @@ def test_what_is_wrong_is_told_with_its_shard(files, message, tmp_path):
     (tmp_path / "s.tar").write_bytes(b"no tar" * 300)
     with pytest.raises(TitokzipError, match=r"s\.tar: "):
         list(TokenShards(str(tmp_path / "s.tar")))
+
+
+def test_a_compressed_shard_that_ends_early_is_told(tmp_path):
+    write_tar(tmp_path / "s.tar", [("a.txt", bytes(20000))])
+    cut = (tmp_path / "s.tar").read_bytes()[:9000]
+    (tmp_path / "s.tar").write_bytes(bz2.compress(cut) + bytes(30000))
+    with pytest.raises(TitokzipError, match=r"s\.tar: "):
+        list(read_samples(str(tmp_path / "s.tar")))
 
 
 def test_tiles_come_with_their_grid(tiny, tmp_path):

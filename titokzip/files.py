@@ -3,13 +3,15 @@
 A file is written without a name where the system can (Linux: O_TMPFILE) and gets its name when it
 is whole, so that a process killed at any moment leaves nothing behind. Elsewhere, and where an old
 file is replaced, it has a temporary name for a moment. The writer holds a lock on it; a temporary
-file without a lock is a dead process's, and the next writer in that folder removes it.
+file that is a minute old and has no lock is a dead process's, and the next writer in that folder
+removes it.
 """
 
 import errno
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ except ImportError:  # Windows
 
 TEMPORARY_PREFIX = ".titokzip-"
 _PERMISSIONS = 0o666  # of a new file, less what the process masks
+_YOUNG = 60  # seconds; a file of that age may have been opened and not locked yet
 _swept: set[Path] = set()  # folders whose leftovers are gone
 
 
@@ -157,6 +160,8 @@ def _sweep(folder: Path) -> None:
 
 def _remove_if_dead(path: Path) -> None:
     with suppress(OSError), path.open("rb") as file:
+        if time.time() - os.fstat(file.fileno()).st_ctime < _YOUNG:
+            return
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         path.unlink()
 

@@ -11,6 +11,7 @@ should be as many as there are workers, or more.
 import os
 import random
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -87,7 +88,7 @@ def read_samples(name: str) -> Iterator[TokenSample]:
         with storage.opened(name) as file:
             for key, sample in groupby(members(file), key=lambda one: key_of(one[0].name)):
                 yield _sample(key, {info.name[len(key) + 1 :]: data for info, data in sample})
-    except (TitokzipError, tarfile.TarError) as error:
+    except (TitokzipError, tarfile.TarError, EOFError, zlib.error) as error:
         raise TitokzipError(f"{name}: {error}") from error
 
 
