@@ -89,7 +89,7 @@ def headline(result: dict) -> str:
             best = f"{label(one['baseline'])} has {number(key, one['value'])}"
             unit = " dB" if key == "psnr" else ""
             parts.append(
-                f"{name(key)} {number(key, own[key])} where {best}"
+                f"{plain(key)} {number(key, own[key])}{unit} where {best}{unit}"
                 f" ({number(key, abs(lead))}{unit} {word})"
             )
     data = result["dataset"]
@@ -132,9 +132,10 @@ def bd_rates(result: dict) -> str:
         for key in LEADING:
             value = rates["percent"].get(model, {}).get(key)
             if value is not None:
-                parts.append(f"{model} {value:+.0f} % by {name(key)}".replace("-", "−"))
+                percent = f"{value:+.0f} %".replace("-", "−")
+                parts.append(f"{model} {percent} by {plain(key)}")
             elif why := rates["refused"].get(model, {}).get(key):
-                parts.append(f"{model} none by {name(key)} ({why})")
+                parts.append(f"{model} none by {plain(key)} ({why})")
     return f"BD-rate against {label(rates['anchor'])}: {', '.join(parts) or 'none'}."
 
 
@@ -176,6 +177,10 @@ def cell(row: dict, key: str) -> str:
 
 def number(key: str, value: float) -> str:
     return f"{value:.{DIGITS.get(key, 2)}f}"
+
+
+def plain(key: str) -> str:
+    return name(key).removesuffix(" dB")
 
 
 def label(codec: str) -> str:
