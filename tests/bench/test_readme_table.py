@@ -63,7 +63,7 @@ def test_the_strongest_baseline_stands_beside_ours_at_each_size(root):
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     for line in (
-        "**Kodak's 2 images in 400 bytes (0.040 bits a pixel): PSNR dB 22.00 where VVC has 23.50"
+        "**Kodak's 2 images in 400 bytes (0.040 bits a pixel): PSNR 22.00 dB where VVC has 23.50 dB"
         " (1.50 dB behind); LPIPS 0.500 where WebP has 0.610 (0.110 ahead).**",
         "kodak, 2 images, full resolution (model xs 01234567, 2030-01-02). Bytes are of our whole"
         " files, and of the baselines' bare codestreams.",
