@@ -12,6 +12,7 @@ from toys import codec
 
 from titokzip import images
 from titokzip.bitstream import container
+from titokzip.codec import Codec
 from titokzip.images import plain
 from titokzip.rate_control import Rate
 
@@ -83,11 +84,16 @@ def test_transparency_is_kept_unless_there_is_a_background(tmp_path):
             assert back.mode == mode
 
 
-def test_a_format_without_alpha_refuses_it(tmp_path):
+@pytest.mark.parametrize("format_", ["jpg", "ppm", "bmp"])
+def test_a_format_without_alpha_refuses_it_before_anything_is_decoded(
+    format_, tmp_path, monkeypatch
+):
     Image.new("RGBA", (20, 20), (255, 0, 0, 90)).save(tmp_path / "a.png")
     run("compress", tmp_path / "a.png", *FAST)
-    told = run("decompress", tmp_path / "a.ttk", "--format", "jpg", code=1).stderr
+    monkeypatch.setattr(Codec, "decompress_many", lambda *_: pytest.fail("it was decoded"))
+    told = run("decompress", tmp_path / "a.ttk", "--format", format_, code=1).stderr
     assert told.count("\n") == 1
+    assert f"it is transparent, which .{format_} cannot hold; .png, .webp" in told
     assert files(tmp_path) == ["a.png", "a.ttk"]
 
 

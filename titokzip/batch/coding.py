@@ -14,7 +14,7 @@ from titokzip.batch.pipeline import Stages, run, timed
 from titokzip.batch.processes import Processes
 from titokzip.bitstream import container
 from titokzip.bitstream.container import Contents
-from titokzip.errors import TitokzipError
+from titokzip.errors import ImageError, TitokzipError
 from titokzip.images import InputImage
 from titokzip.rate_control import Rate
 
@@ -167,6 +167,7 @@ def decompress_files(
         result.in_bytes = result.ttk_bytes = len(data)
         contents = container.unpack(data, max_pixels, partial)
         result.header, result.note = contents.header, _missing(contents)
+        form.check(result)
         codec = codec_for(contents.header.model)
         coded = _Coded(codec, codec.checked(contents))
         if not processes.count or codec.layout.tiles:
@@ -204,6 +205,19 @@ class _Form:
     size: "Size | None"
     options: Options
 
+    def kind(self, job: Job) -> str:
+        """Name the suffix of the format that an image is written in."""
+        return self.suffix or (job.target.suffix if job.target else "") or ".png"
+
+    def check(self, result: Result) -> None:
+        """Refuse a transparent image in a format without transparency, before it is decoded."""
+        kind = self.kind(result.job)
+        opaque = images.WRITTEN.get(kind.lower()) in images.OPAQUE
+        if opaque and result.header and result.header.alpha:
+            raise ImageError(
+                f"it is transparent, which {kind} cannot hold; .png, .webp, .avif and .tif can"
+            )
+
 
 def _decompress(result: Result, coded: _Coded, form: _Form) -> _Facts:
     """Decompress one file, all of it here."""
@@ -219,11 +233,11 @@ def _decompress(result: Result, coded: _Coded, form: _Form) -> _Facts:
 
 def _deliver_image(result: Result, decoded: "Image.Image | DecodedTiles", form: _Form) -> _Facts:
     image = decoded if isinstance(decoded, Image.Image) else decoded.image()
-    target, header = result.job.target, result.header
+    header = result.header
     assert header is not None, "what was decoded was read"
     wanted = None if form.native else form.size or (header.width, header.height)
-    kind = form.suffix or (target.suffix if target else "") or ".png"
-    result.out_bytes = deliver(result, images.encode(image, kind, wanted), form.options)
+    parts = images.encode(image, form.kind(result.job), wanted)
+    result.out_bytes = deliver(result, parts, form.options)
     return _facts(result)
 
 

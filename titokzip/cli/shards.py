@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from titokzip.cli import exit_codes
 from titokzip.cli.interrupts import orderly
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from titokzip.batch.shards import Coder, Shard, ShardResult
 
 _MANY = (".tar", ".tar.gz", ".tgz")
+_NOT_WITH_RAY = ("precision", "steps", "guidance", "compiled", "batch_size")
+_BY_HAND = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
 def are_shards(files: tuple[str, ...]) -> bool:
@@ -63,9 +66,19 @@ def convert_shards(
 
 
 def check_ray(options: FileOptions, shards: bool) -> None:
-    """Refuse a cluster for what is no shard."""
-    if options.ray and not shards:
+    """Refuse a cluster for what is no shard, and options that its actors do not take."""
+    if not options.ray:
+        return
+    if not shards:
         raise click.UsageError("--ray works on shards (.tar); files are done by -j processes")
+    context = click.get_current_context()
+    given = [
+        one.opts[0]
+        for one in context.command.params
+        if one.name in _NOT_WITH_RAY and context.get_parameter_source(one.name) in _BY_HAND
+    ]
+    if given:
+        raise click.UsageError(f"--ray does not take {', '.join(given)}")
 
 
 def actors(options: FileOptions, ray: ModuleType) -> Any:

@@ -58,6 +58,9 @@ WRITTEN: Final = {
     ".tga": "TGA",
 }
 
+# Formats of those that are written without transparency; Pillow drops it from some silently.
+OPAQUE: Final = frozenset({"JPEG", "PPM", "BMP"})
+
 # What else people try, by how it starts.
 _FOREIGN: Final = {
     b"%!PS": "PostScript",
