@@ -82,6 +82,7 @@ def test_no_readable_image_no_throughput(tmp_path):
     assert throughput.measure(plan(tmp_path), Point(300, True)) is None
 
 
+@pytest.mark.slow
 def test_start_and_memory_are_those_of_a_process_that_does_nothing_else():
     start, memory = throughput.alone("xs", "cpu", png(photo(120, 90)))
     assert start > 0.05

@@ -68,6 +68,7 @@ def bench(*words, **how):
     return run("bench", *words, "--device", "cpu", **how)
 
 
+@pytest.mark.slow
 def test_imagenet_val_as_titok_evaluates_rfid_included(imagenet, inception, tmp_path):
     out = tmp_path / "out"
     words = ["--dataset", "imagenet-val", "--data-root", imagenet, "--resize", 256, "--crop", 256]

@@ -73,14 +73,14 @@ def test_saturated_colours_come_back(codec):
 
 @pytest.mark.parametrize("image", [photo(120, 90), bars()], ids=["photo", "bars"])
 def test_quality_is_monotone(codec, image):
-    files = [compress(codec, image, quality=quality) for quality in range(1, 101, 16)]
+    files = [compress(codec, image, quality=quality) for quality in range(1, 101, 24)]
     sizes = [len(data) for data in files]
     gains = [psnr(image, codec.decompress(data)) for data in files]
     assert sizes == sorted(sizes)
     assert all(better > worse - 0.2 for worse, better in pairwise(gains))
 
 
-@pytest.mark.parametrize("limit", [40, 140, 400, 1720])
+@pytest.mark.parametrize("limit", [40, 400])
 def test_limits_are_kept_and_used(codec, limit):
     image = photo(240, 160)
     data = compress(codec, image, max_bytes=limit)
