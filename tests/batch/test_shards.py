@@ -12,7 +12,7 @@ from tars import make_shards, read_tar, sample, write_tar
 
 from titokzip import images
 from titokzip.batch import Options, compress_files, decompress_files, storage
-from titokzip.batch.shards import Shard, convert, write_manifest
+from titokzip.batch.shards import Shard, convert, read_sidecar, write_manifest
 from titokzip.bitstream import container
 from titokzip.errors import OutputExists, TitokzipError, WorkerDied
 
@@ -110,6 +110,31 @@ def test_shards_that_are_there_are_kept_unless_they_are_to_be_replaced(tmp_path)
     assert (tmp_path / "out" / "s-000.tar").stat().st_ino == first.st_ino
     assert [one.error for one in compress(shards, replace=True)] == [None] * 3
     assert (tmp_path / "out" / "s-000.tar").stat().st_ino != first.st_ino
+
+
+@pytest.mark.parametrize(
+    "data", [b"[]", b"{}", b'{"schema": 1}', b"no JSON", b"\xff", b"[" * 10**5]
+)
+def test_files_of_other_programs_are_kept_unless_they_are_to_be_replaced(data, tmp_path):
+    out, shards = tmp_path / "out", pairs(make_shards(tmp_path / "in", 1, 1), tmp_path / "out")
+    out.mkdir()
+    sidecar, manifest = out / "s-000.json", out / "manifest.json"
+    for path in (sidecar, manifest):
+        path.write_bytes(data)
+    (result,) = compress(shards)
+    assert isinstance(result.error, OutputExists)
+    with pytest.raises(OutputExists, match=r"manifest\.json exists"):
+        write_manifest(str(out), shards)
+    assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "s-000.json"]
+    assert sidecar.read_bytes() == manifest.read_bytes() == data
+    assert [one.error for one in compress(shards, replace=True)] == [None]
+    write_manifest(str(out), shards, replace=True)
+    write_manifest(str(out), shards)
+    assert read_sidecar(shards[0]).samples == json.loads(manifest.read_bytes())["samples"] == 1
+    sidecar.write_bytes(data)
+    for read in (read_sidecar, lambda shard: write_manifest(str(out), [shard])):
+        with pytest.raises(TitokzipError, match=r"s-000\.json: not a sidecar of titokzip"):
+            read(shards[0])
 
 
 def test_an_interrupted_shard_is_not_there(tmp_path):
