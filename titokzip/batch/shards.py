@@ -27,7 +27,8 @@ _COUNTS: Final = {"schema": int, "samples": int, "in_bytes": int, "out_bytes": i
 _SIDECAR_KEYS: Final = {**_COUNTS, "shard": str, "failures": list}
 _MANIFEST_KEYS: Final = {**_COUNTS, "shards": list, "failures": int}
 _BLOCK: Final = tarfile.BLOCKSIZE
-_MOST_MEMBER: Final = 2**31  # bytes of one file in a shard
+_MOST_SAMPLE: Final = 2**31  # bytes of all files of a sample
+_MOST_TTK: Final = 2**28  # bytes of a .ttk file
 
 Member = tuple[tarfile.TarInfo, bytes]
 Coder = Callable[[Iterable[Job]], Iterator[Result]]
@@ -54,6 +55,11 @@ class Sample(Job):
     key: str = ""
     image: tarfile.TarInfo | None = None
     others: tuple[Member, ...] = ()  # what goes along: captions, classes
+
+    @property
+    def held(self) -> int:
+        """Bytes that it holds in memory, with those that go along."""
+        return super().held + sum(len(data) for _, data in self.others)
 
     @property
     def name(self) -> str:
@@ -210,13 +216,20 @@ def _samples(shard: Shard, suffixes: Collection[str], replace: bool) -> Iterator
 
 
 def members(file: IO[bytes]) -> Iterator[Member]:
-    """Read the files of a shard in order."""
+    """Read the files of a shard in order, those of a sample up to a limit of bytes.
+
+    Raises:
+        TitokzipError: a sample has more, or a .ttk file has.
+    """
+    sample, held = "", 0
     with tarfile.open(fileobj=file, mode="r|*") as tar:
         for info in tar:
             tar.members = []  # type: ignore[attr-defined]  # it keeps them all otherwise
             if info.isfile():
-                if info.size > _MOST_MEMBER:
-                    raise TitokzipError(f"{info.name}: {info.size:,} bytes are too many")
+                key = key_of(info.name)
+                sample, held = key, info.size + held * (key == sample)
+                if held > _MOST_SAMPLE or (_suffix(info.name) == ".ttk" and info.size > _MOST_TTK):
+                    raise TitokzipError(f"{info.name}: {held:,} bytes of a sample are too many")
                 stream = tar.extractfile(info)
                 assert stream, "files have contents"
                 yield info, stream.read()
