@@ -11,8 +11,8 @@ from jobs import SMALL, TOY
 from tars import make_shards, read_tar, sample, write_tar
 
 from titokzip import images
-from titokzip.batch import Options, compress_files, decompress_files, storage
-from titokzip.batch.shards import Shard, convert, write_manifest
+from titokzip.batch import Options, compress_files, decompress_files, pipeline, shards, storage
+from titokzip.batch.shards import Shard, convert, read_sidecar, write_manifest
 from titokzip.bitstream import container
 from titokzip.errors import OutputExists, TitokzipError, WorkerDied
 
@@ -110,6 +110,65 @@ def test_shards_that_are_there_are_kept_unless_they_are_to_be_replaced(tmp_path)
     assert (tmp_path / "out" / "s-000.tar").stat().st_ino == first.st_ino
     assert [one.error for one in compress(shards, replace=True)] == [None] * 3
     assert (tmp_path / "out" / "s-000.tar").stat().st_ino != first.st_ino
+
+
+@pytest.mark.parametrize(
+    "data", [b"[]", b"{}", b'{"schema": 1}', b"no JSON", b"\xff", b"[" * 10**5]
+)
+def test_files_of_other_programs_are_kept_unless_they_are_to_be_replaced(data, tmp_path):
+    out, shards = tmp_path / "out", pairs(make_shards(tmp_path / "in", 1, 1), tmp_path / "out")
+    out.mkdir()
+    sidecar, manifest = out / "s-000.json", out / "manifest.json"
+    for path in (sidecar, manifest):
+        path.write_bytes(data)
+    (result,) = compress(shards)
+    assert isinstance(result.error, OutputExists)
+    with pytest.raises(OutputExists, match=r"manifest\.json exists"):
+        write_manifest(str(out), shards)
+    assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "s-000.json"]
+    assert sidecar.read_bytes() == manifest.read_bytes() == data
+    assert [one.error for one in compress(shards, replace=True)] == [None]
+    write_manifest(str(out), shards, replace=True)
+    write_manifest(str(out), shards)
+    assert read_sidecar(shards[0]).samples == json.loads(manifest.read_bytes())["samples"] == 1
+    sidecar.write_bytes(data)
+    for read in (read_sidecar, lambda shard: write_manifest(str(out), [shard])):
+        with pytest.raises(TitokzipError, match=r"s-000\.json: not a sidecar of titokzip"):
+            read(shards[0])
+
+
+@pytest.mark.parametrize(
+    ("limit", "names"),
+    [("_MOST_SAMPLE", ["a.png", "a.txt"]), ("_MOST_SAMPLE", ["a.txt"]), ("_MOST_TTK", ["a.ttk"])],
+)
+def test_samples_are_read_up_to_a_limit(limit, names, tmp_path, monkeypatch):
+    path, size = tmp_path / "s.tar", 1000 // len(names)
+    monkeypatch.setattr(shards, limit, 1000)
+    write_tar(path, [("first.txt", bytes(900)), *((name, bytes(size)) for name in names)])
+    with path.open("rb") as file:
+        assert [info.name for info, _ in shards.members(file)] == ["first.txt", *names]
+    monkeypatch.setattr(shards, limit, 999)
+    with path.open("rb") as file, pytest.raises(TitokzipError, match=f"{names[-1]}: 1,000 bytes"):
+        list(shards.members(file))
+
+
+def test_what_samples_hold_counts_among_what_is_read_ahead(tmp_path, monkeypatch):
+    sizes = []
+
+    def counting(pool, function, many, window, size, most):
+        for one in many:
+            read = function(one)
+            sizes.append(size(read))
+            yield read
+
+    monkeypatch.setattr(pipeline, "ahead", counting)
+    (path,) = make_shards(tmp_path / "in", 1, 2)
+    compress(pairs([path], tmp_path / "out"))
+    files = read_tar(path)
+    for number, size in enumerate(sizes):
+        held = sum(len(data) for name, data in files.items() if name.startswith(f"{number:06d}"))
+        assert size == held + 3 * (20 + number) * 18
+    assert len(sizes) == 2
 
 
 def test_an_interrupted_shard_is_not_there(tmp_path):

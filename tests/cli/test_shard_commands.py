@@ -39,6 +39,18 @@ def test_exit_codes(shards, tmp_path):
     assert json.loads((out / "manifest.json").read_text())["failures"] == 1
 
 
+def test_a_manifest_of_another_program_is_kept_unless_it_is_to_be_replaced(shards, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "manifest.json").write_text("{}")
+    command = ["compress", shards[0], "-O", tmp_path / "out", "-q", "10", "-j", 1]
+    told = run(*command, code=4).stderr
+    assert told.endswith("titokzip did not write it; -f overwrites it\n")
+    assert files(tmp_path / "out") == ["manifest.json"]
+    run(*command, "-f")
+    run(*command, "--skip-existing")
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["samples"] == 2
+
+
 def test_a_cluster_is_for_shards_and_needs_ray(shards, tmp_path, monkeypatch):
     photo(20, 20).save(tmp_path / "a.png")
     told = run("compress", tmp_path / "a.png", "--ray", "local", code=2)

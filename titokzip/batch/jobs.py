@@ -23,6 +23,11 @@ class Job:
         """What to call it in front of a person."""
         return "-" if self.source is None else str(self.source)
 
+    @property
+    def held(self) -> int:
+        """Bytes that it holds in memory."""
+        return len(self.data or b"")
+
 
 @dataclass(frozen=True)
 class Options:

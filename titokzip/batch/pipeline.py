@@ -55,7 +55,8 @@ def run(
         return result
 
     def size(read: tuple[Result, A | None]) -> int:
-        return 0 if read[1] is None else stages.size(read[1])
+        result, item = read
+        return result.job.held + (0 if item is None else stages.size(item))
 
     with _pool(threads) as readers, _pool(threads) as writers, processes:
         writing: deque[Future[Result]] = deque()

@@ -11,19 +11,24 @@ appears when it is whole; `shard-000.json` beside it, written before, says what 
 import json
 import tarfile
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from titokzip.batch import storage
 from titokzip.batch.jobs import Job, Result
 from titokzip.errors import OutputExists, TitokzipError
 
 MANIFEST: Final = "manifest.json"
+_SCHEMA: Final = 1
+_COUNTS: Final = {"schema": int, "samples": int, "in_bytes": int, "out_bytes": int}
+_SIDECAR_KEYS: Final = {**_COUNTS, "shard": str, "failures": list}
+_MANIFEST_KEYS: Final = {**_COUNTS, "shards": list, "failures": int}
 _BLOCK: Final = tarfile.BLOCKSIZE
-_MOST_MEMBER: Final = 2**31  # bytes of one file in a shard
+_MOST_SAMPLE: Final = 2**31  # bytes of all files of a sample
+_MOST_TTK: Final = 2**28  # bytes of a .ttk file
 
 Member = tuple[tarfile.TarInfo, bytes]
 Coder = Callable[[Iterable[Job]], Iterator[Result]]
@@ -50,6 +55,11 @@ class Sample(Job):
     key: str = ""
     image: tarfile.TarInfo | None = None
     others: tuple[Member, ...] = ()  # what goes along: captions, classes
+
+    @property
+    def held(self) -> int:
+        """Bytes that it holds in memory, with those that go along."""
+        return super().held + sum(len(data) for _, data in self.others)
 
     @property
     def name(self) -> str:
@@ -89,24 +99,66 @@ def convert(
         yield _made(shard, results, new, replace)
 
 
-def write_manifest(folder: str, shards: Iterable[Shard]) -> None:
-    """Write what is in the shards of a folder: those of this run, and of runs before it."""
-    rows = []
-    for shard in shards:
-        if storage.exists(shard.target) and storage.exists(shard.sidecar):
-            with storage.opened(shard.sidecar) as file:
-                rows.append(json.load(file))
+def write_manifest(folder: str, shards: Iterable[Shard], replace: bool = False) -> None:
+    """Write what is in the shards of a folder: those of this run, and of runs before it.
+
+    Raises:
+        OutputExists: another program's manifest is there, and `replace` is not set.
+        TitokzipError: another program's file is in the place of a sidecar.
+    """
+    refuse_foreign_manifest(folder, replace)
+    rows = [
+        _sidecar_row(shard)
+        for shard in shards
+        if storage.exists(shard.target) and storage.exists(shard.sidecar)
+    ]
     totals = {key: sum(row[key] for row in rows) for key in ("samples", "in_bytes", "out_bytes")}
     failed = sum(len(row["failures"]) for row in rows)
-    whole = {"schema": 1, **totals, "failures": failed, "shards": rows}
+    whole = {"schema": _SCHEMA, **totals, "failures": failed, "shards": rows}
     storage.write(storage.within(folder, MANIFEST), [_json(whole)])
 
 
+def refuse_foreign_manifest(folder: str, replace: bool) -> None:
+    """Refuse to overwrite a manifest that another program wrote.
+
+    Raises:
+        OutputExists: it is there, and `replace` is not set.
+    """
+    _refuse_foreign(storage.within(folder, MANIFEST), _MANIFEST_KEYS, replace)
+
+
 def read_sidecar(shard: Shard) -> ShardResult:
-    """Read what is in a shard that is there."""
-    with storage.opened(shard.sidecar) as file:
-        row = json.load(file)
+    """Read what is in a shard that is there.
+
+    Raises:
+        TitokzipError: another program's file is in the place of the sidecar.
+    """
+    row = _sidecar_row(shard)
     return ShardResult(shard, row["samples"], row["in_bytes"], row["out_bytes"], row["failures"])
+
+
+def _sidecar_row(shard: Shard) -> dict[str, Any]:
+    row = _own_json(shard.sidecar, _SIDECAR_KEYS)
+    if row is None:
+        raise TitokzipError(f"{shard.sidecar}: not a sidecar of titokzip")
+    return row
+
+
+def _refuse_foreign(name: str, keys: Mapping[str, type], replace: bool) -> None:
+    if not replace and storage.exists(name) and _own_json(name, keys) is None:
+        raise OutputExists(f"{name} exists, and titokzip did not write it")
+
+
+def _own_json(name: str, keys: Mapping[str, type]) -> dict[str, Any] | None:
+    """Read a JSON file of titokzip by its keys and their types; None: another program's."""
+    with storage.opened(name) as file:
+        data = file.read()
+    try:
+        row = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    own = isinstance(row, dict) and all(isinstance(row.get(key), keys[key]) for key in keys)
+    return row if own and row["schema"] == _SCHEMA else None
 
 
 def _made(shard: Shard, results: Iterator[Result], new: str, replace: bool) -> ShardResult:
@@ -140,7 +192,7 @@ def _tar(found: ShardResult, results: Iterator[Result], new: str) -> Iterator[by
             yield from _member(info, data)
     yield bytes(2 * _BLOCK)
     facts = {key: value for key, value in asdict(found).items() if key not in ("shard", "error")}
-    row = {"schema": 1, "shard": storage.last_part(found.shard.target), **facts}
+    row = {"schema": _SCHEMA, "shard": storage.last_part(found.shard.target), **facts}
     storage.write(found.shard.sidecar, [_json(row)])
 
 
@@ -149,6 +201,7 @@ def _samples(shard: Shard, suffixes: Collection[str], replace: bool) -> Iterator
     try:
         if storage.exists(shard.target) and not replace:
             raise OutputExists(f"{shard.target} exists")
+        _refuse_foreign(shard.sidecar, _SIDECAR_KEYS, replace)
         count = 0
         with storage.opened(shard.source) as file:
             for key, found in groupby(members(file), key=lambda one: key_of(one[0].name)):
@@ -163,13 +216,20 @@ def _samples(shard: Shard, suffixes: Collection[str], replace: bool) -> Iterator
 
 
 def members(file: IO[bytes]) -> Iterator[Member]:
-    """Read the files of a shard in order."""
+    """Read the files of a shard in order, those of a sample up to a limit of bytes.
+
+    Raises:
+        TitokzipError: a sample has more, or a .ttk file has.
+    """
+    sample, held = "", 0
     with tarfile.open(fileobj=file, mode="r|*") as tar:
         for info in tar:
             tar.members = []  # type: ignore[attr-defined]  # it keeps them all otherwise
             if info.isfile():
-                if info.size > _MOST_MEMBER:
-                    raise TitokzipError(f"{info.name}: {info.size:,} bytes are too many")
+                key = key_of(info.name)
+                sample, held = key, info.size + held * (key == sample)
+                if held > _MOST_SAMPLE or (_suffix(info.name) == ".ttk" and info.size > _MOST_TTK):
+                    raise TitokzipError(f"{info.name}: {held:,} bytes of a sample are too many")
                 stream = tar.extractfile(info)
                 assert stream, "files have contents"
                 yield info, stream.read()

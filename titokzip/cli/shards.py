@@ -31,8 +31,8 @@ def are_shards(files: tuple[str, ...]) -> bool:
 
 
 def plan_shards(files: tuple[str, ...], options: FileOptions) -> "list[Shard]":
-    """Pair every shard with its output, or refuse what makes no sense (exit 2)."""
-    from titokzip.batch.shards import Shard
+    """Pair every shard with its output, or refuse (exit 2, or 4 what is in the way)."""
+    from titokzip.batch.shards import Shard, refuse_foreign_manifest
     from titokzip.batch.storage import expanded, last_part, within
 
     if options.output_dir is None or options.output is not None or options.stdout:
@@ -48,6 +48,7 @@ def plan_shards(files: tuple[str, ...], options: FileOptions) -> "list[Shard]":
         raise click.UsageError("two shards of one name would make the same output")
     if any(shard.source == shard.target for shard in shards):
         raise click.UsageError("-O names the folder of the shards themselves")
+    refuse_foreign_manifest(folder, options.force)
     return shards
 
 
@@ -130,7 +131,7 @@ def report_shards(
         for result in results:
             done.append(result)
             _report(result, options.quiet)
-        write_manifest(str(options.output_dir), shards)
+        write_manifest(str(options.output_dir), shards, options.force)
         if options.as_json:
             say_json({"schema": 1, "results": [_row(result) for result in done]})
     failed = any(result.failures for result in done)
