@@ -25,7 +25,7 @@ from titokzip import zoo
 from titokzip.bench import report
 from titokzip.tokenizers.titok.checkpoint import released_name
 from titokzip.tokenizers.titok.network import TiTok
-from titokzip.zoo import released
+from titokzip.zoo import installed
 
 _LOAD = """
 import re, sys, time
@@ -63,7 +63,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
         make(args.release, folder)
-        manifest = released.install(
+        manifest = installed.install(
             folder / "model.model.json",
             zoo.RELEASES[args.release],
             folder / "model.safetensors",

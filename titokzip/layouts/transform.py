@@ -26,7 +26,7 @@ from titokzip.images import InputImage
 from titokzip.layouts.protocol import Encoded, Size
 from titokzip.rate_control import Rate
 from titokzip.tokenizers.embedded.quantizer import dequantize, step_size
-from titokzip.tokenizers.embedded.rate import Encoder
+from titokzip.tokenizers.embedded.rate_control import Encoder
 from titokzip.transform import planes as channels
 from titokzip.transform.bands import flatten
 from titokzip.transform.pyramid import Integers, synthesise
@@ -36,7 +36,7 @@ from titokzip.transform.working_size import working_blocks
 if TYPE_CHECKING:
     import torch
 
-    from titokzip.runtime.refinement import Refiner
+    from titokzip.runtime.windowed_decoding import Refiner
 
 Planes = NDArray[np.float32]
 
@@ -190,10 +190,10 @@ def load_transform(
     """Load the embedded model, all but its network; see `titokzip.loading.load`."""
 
     def load_refiner() -> "Refiner":
-        from titokzip.runtime import refinement
+        from titokzip.runtime import windowed_decoding
 
         network = zoo.load_decoder(manifest)
-        return refinement.load_refiner(network, device, precision, compiled)
+        return windowed_decoding.load_refiner(network, device, precision, compiled)
 
     context_model = zoo.load_context_model(manifest)
     fingerprint = manifest.fingerprint[:FINGERPRINT_BYTES]

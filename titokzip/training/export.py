@@ -27,7 +27,7 @@ from titokzip.tokenizers.titok.checkpoint import released_name as titok_name
 from titokzip.tokenizers.titok.config import SIZES, UPSTREAM, TiTokConfig
 from titokzip.tokenizers.titok.network import TiTok
 from titokzip.zoo.custom import ARCHITECTURE
-from titokzip.zoo.released import CONFIG, WEIGHTS
+from titokzip.zoo.installed import CONFIG, WEIGHTS
 
 
 def export_titok(model: TiTok, folder: Path, *, stage_one: bool = False) -> list[Path]:

@@ -15,7 +15,7 @@ from titokzip.tokenizers.titok.checkpoint import TRAINING_ONLY
 from titokzip.tokenizers.titok.checkpoint import released_name as titok_name
 from titokzip.tokenizers.titok.network import TiTok
 from titokzip.tokenizers.weights_file import read_state_dict
-from titokzip.zoo.released import find_weights
+from titokzip.zoo.installed import find_weights
 
 _DEVIATION = 0.02  # of weights, at a width of 512 and more
 _FULL_WIDTH = 512

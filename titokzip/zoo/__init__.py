@@ -1,7 +1,7 @@
 """Which models exist, where their weights are, and proof that they are the right ones.
 
 Our own models carry their manifest inside the weights file (`embedded`). A released one (`catalog`)
-gets a manifest when it is pulled from the hub or added from a file (`released`, `hub`). A .ttk file
+gets a manifest when it is pulled from the hub or added from a file (`installed`, `hub`). A .ttk file
 names either by the first bytes of a fingerprint of what its tokens mean. Models with the same
 fingerprint decode the same tokens.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from titokzip.errors import ModelError
 from titokzip.generation.config import GENERATOR_FAMILIES
-from titokzip.zoo import custom, embedded, hub, released
+from titokzip.zoo import custom, embedded, hub, installed
 from titokzip.zoo.catalog import (
     GOLDEN,
     RELEASES,
@@ -25,8 +25,8 @@ from titokzip.zoo.embedded import KIND as EMBEDDED
 from titokzip.zoo.embedded import load_context_model, load_decoder
 from titokzip.zoo.generators import GENERATORS
 from titokzip.zoo.hashing import digest
+from titokzip.zoo.installed import find_weights, release_of
 from titokzip.zoo.manifest import Manifest, checked_name
-from titokzip.zoo.released import find_weights, release_of
 from titokzip.zoo.store import (
     DEFAULT,
     files,
@@ -85,7 +85,7 @@ def load_tokenizer(manifest: Manifest, device: str = "cpu") -> "Tokenizer":
     """
     if manifest.kind in GENERATOR_FAMILIES:
         raise ModelError(f"{manifest.name}: a generator of tokens, not a tokenizer")
-    return released.load(manifest, device)
+    return installed.load(manifest, device)
 
 
 def load_generator(manifest: Manifest, device: str = "cpu") -> Any:
@@ -96,7 +96,7 @@ def load_generator(manifest: Manifest, device: str = "cpu") -> Any:
     """
     if manifest.kind not in GENERATOR_FAMILIES:
         raise ModelError(f"{manifest.name}: a tokenizer, not a generator of tokens")
-    return released.load(manifest, device)
+    return installed.load(manifest, device)
 
 
 def parameters(manifest: Manifest) -> int:
@@ -117,7 +117,7 @@ def verify(manifest: Manifest) -> None:
         ModelError: something is wrong with it.
     """
     if manifest.release:
-        released.verify(manifest)
+        installed.verify(manifest)
     else:
         embedded.verify(manifest)
 
@@ -164,7 +164,7 @@ def add(
     weights, config = find_weights(path)
     own = path.name if kind.name == custom.NAME else kind.name
     target = _target(own if name is None else name, force)
-    return released.install(target, kind, weights, config)
+    return installed.install(target, kind, weights, config)
 
 
 def known_as(path: Path, name: str | None = None, like: str | None = None) -> Release:
@@ -207,7 +207,7 @@ def remove(manifest: Manifest) -> None:
 
 def _target(name: str, force: bool) -> Path:
     """Choose where the manifest of a model goes, or refuse a name that is taken."""
-    target = folders()[0] / f"{checked_name(name)}{released.SUFFIX}"
+    target = folders()[0] / f"{checked_name(name)}{installed.SUFFIX}"
     for known in manifests():
         if known.name == name and not (force and known.path == target):
             raise ModelError(f"{name} is here already, in {known.path}")

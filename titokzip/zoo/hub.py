@@ -10,10 +10,10 @@ from types import ModuleType
 
 from titokzip import files
 from titokzip.errors import ModelError
-from titokzip.zoo import released
+from titokzip.zoo import installed
 from titokzip.zoo.catalog import Release
+from titokzip.zoo.installed import CONFIG, WEIGHTS
 from titokzip.zoo.manifest import Manifest
-from titokzip.zoo.released import CONFIG, WEIGHTS
 
 HOW_TO_INSTALL = "pip install 'titokzip[hub]'"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -35,7 +35,7 @@ def pull(release: Release, target: Path) -> Manifest:
     if weights is None:
         raise ModelError(f"{release.repository} holds no {' or '.join(WEIGHTS)}")
     sha256 = _checked(release, weights)
-    return released.install(target, release, weights, config, weights.parent.name, sha256)
+    return installed.install(target, release, weights, config, weights.parent.name, sha256)
 
 
 def forget(repository: str, revision: str, weights: Path) -> None:

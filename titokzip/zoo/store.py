@@ -6,14 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from titokzip.errors import ModelError
-from titokzip.zoo import embedded, released
+from titokzip.zoo import embedded, installed
 from titokzip.zoo.catalog import RELEASES, of_fingerprint, refuse_continuous
 from titokzip.zoo.generators import GENERATORS
 from titokzip.zoo.manifest import Manifest
 
 DEFAULT = "xs"
 ALIASES = {"xs-vivid": "xs-perceptual"}  # old names, understood until 0.2
-_SUFFIXES = (".safetensors", released.SUFFIX)
+_SUFFIXES = (".safetensors", installed.SUFFIX)
 
 
 def folders() -> list[Path]:
@@ -40,7 +40,7 @@ def files() -> Iterator[Path]:
     for folder in folders():
         weights = filter(_is_file, folder.glob("*.safetensors"))  # a pipe would be waited for
         found = set(weights)
-        yield from sorted(found.union(filter(_is_file, folder.glob(f"*{released.SUFFIX}"))))
+        yield from sorted(found.union(filter(_is_file, folder.glob(f"*{installed.SUFFIX}"))))
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -49,8 +49,8 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         ModelError: it is missing, damaged, or not a titokzip model.
     """
-    if path.name.endswith(released.SUFFIX):
-        return released.read_manifest(path)
+    if path.name.endswith(installed.SUFFIX):
+        return installed.read_manifest(path)
     return embedded.read_manifest(path)
 
 
@@ -125,7 +125,7 @@ def vocabulary_of(prefix: bytes) -> int:
         manifest = find_fingerprint(prefix)
         if manifest.release is None:
             raise ModelError(f"compressed with model {prefix.hex()}, which is no known release")
-        release = released.release_of(manifest)
+        release = installed.release_of(manifest)
     return release.vocabulary
 
 

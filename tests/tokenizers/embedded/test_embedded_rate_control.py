@@ -7,7 +7,7 @@ from photos import photo, psnr
 from titokzip.entropy import coder
 from titokzip.errors import RateError
 from titokzip.tokenizers.embedded.quantizer import dequantize
-from titokzip.tokenizers.embedded.rate import Encoder
+from titokzip.tokenizers.embedded.rate_control import Encoder
 from titokzip.transform import planes as conversion
 from titokzip.transform.pyramid import synthesise
 

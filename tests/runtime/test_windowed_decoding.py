@@ -6,8 +6,8 @@ import torch
 from refiners import network
 
 from titokzip.errors import ModelError
-from titokzip.runtime import refinement
-from titokzip.runtime.refinement import Refiner, load_refiner
+from titokzip.runtime import windowed_decoding
+from titokzip.runtime.windowed_decoding import Refiner, load_refiner
 
 STEP = 160
 
@@ -21,8 +21,8 @@ def channels():
 def test_windows_are_not_to_be_told_from_the_whole(channels, double, monkeypatch):
     refiner = Refiner(network(), "cpu", torch.float32)
     whole = refiner(channels, STEP, double)
-    monkeypatch.setattr(refinement, "WINDOW", 40)
-    monkeypatch.setattr(refinement, "HALO", 48)
+    monkeypatch.setattr(windowed_decoding, "WINDOW", 40)
+    monkeypatch.setattr(windowed_decoding, "HALO", 48)
     windows = refiner(channels, STEP, double)
     assert windows.shape == whole.shape == (3, 104 << double, 88 << double)
     assert np.abs(windows - whole).max() < 0.01
