@@ -16,6 +16,8 @@ from titokzip.batch.shards import Shard, convert, read_sidecar, write_manifest
 from titokzip.bitstream import container
 from titokzip.errors import OutputExists, TitokzipError, WorkerDied
 
+ENDS = (".ttk", ".txt", ".cls")
+
 
 def pairs(paths, folder):
     return [Shard(str(path), f"{folder}/{path.name}") for path in paths]
@@ -150,6 +152,24 @@ def test_samples_are_read_up_to_a_limit(limit, names, tmp_path, monkeypatch):
     monkeypatch.setattr(shards, limit, 999)
     with path.open("rb") as file, pytest.raises(TitokzipError, match=f"{names[-1]}: 1,000 bytes"):
         list(shards.members(file))
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_without_end_is_refused(kind, tmp_path):
+    """A few bytes of a compressed shard could hold gigabytes of one."""
+    header = tarfile.TarInfo("a")
+    header.type, header.size = kind, 2**33 - 1
+    (tmp_path / "s.tar").write_bytes(header.tobuf() + bytes(10**4))
+    (result,) = compress(pairs([tmp_path / "s.tar"], tmp_path / "out"))
+    assert "8,589,934,591 bytes of a header are too many" in str(result.error)
+
+
+def test_long_names_are_kept(tmp_path):
+    (tmp_path / "in").mkdir()
+    key = "folder/" * 60 + "a"
+    write_tar(tmp_path / "in" / "s.tar", sample(key, 0))
+    compress(pairs([tmp_path / "in" / "s.tar"], tmp_path / "out"))
+    assert list(read_tar(tmp_path / "out" / "s.tar")) == [f"{key}{end}" for end in ENDS]
 
 
 def test_what_samples_hold_counts_among_what_is_read_ahead(tmp_path, monkeypatch):

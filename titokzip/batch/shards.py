@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Self
 
 from titokzip.batch import storage
 from titokzip.batch.jobs import Job, Result
@@ -29,6 +29,14 @@ _MANIFEST_KEYS: Final = {**_COUNTS, "shards": list, "failures": int}
 _BLOCK: Final = tarfile.BLOCKSIZE
 _MOST_SAMPLE: Final = 2**31  # bytes of all files of a sample
 _MOST_TTK: Final = 2**28  # bytes of a .ttk file
+_MOST_HEADER: Final = 2**20  # bytes of a long name, or of what else a member says of itself
+_LONG_HEADERS: Final = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
 
 Member = tuple[tarfile.TarInfo, bytes]
 Coder = Callable[[Iterable[Job]], Iterator[Result]]
@@ -219,10 +227,10 @@ def members(file: IO[bytes]) -> Iterator[Member]:
     """Read the files of a shard in order, those of a sample up to a limit of bytes.
 
     Raises:
-        TitokzipError: a sample has more, or a .ttk file has.
+        TitokzipError: a sample has more, or a .ttk file or a header has.
     """
     sample, held = "", 0
-    with tarfile.open(fileobj=file, mode="r|*") as tar:
+    with tarfile.open(fileobj=file, mode="r|*", tarinfo=_Header) as tar:
         for info in tar:
             tar.members = []  # type: ignore[attr-defined]  # it keeps them all otherwise
             if info.isfile():
@@ -233,6 +241,22 @@ def members(file: IO[bytes]) -> Iterator[Member]:
                 stream = tar.extractfile(info)
                 assert stream, "files have contents"
                 yield info, stream.read()
+
+
+class _Header(tarfile.TarInfo):
+    """A header of a tar; tarfile holds what follows a long one in memory, whatever its size."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Read a header.
+
+        Raises:
+            TitokzipError: what follows is too long for a header.
+        """
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in _LONG_HEADERS and header.size > _MOST_HEADER:
+            raise TitokzipError(f"{header.size:,} bytes of a header are too many")
+        return header
 
 
 def _sample(shard: Shard, key: str, members: list[Member], suffixes: Collection[str]) -> Sample:
