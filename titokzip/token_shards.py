@@ -23,7 +23,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from titokzip import api
 from titokzip.batch import storage
-from titokzip.batch.shards import key_of, members
+from titokzip.batch.members import key_of, members
 from titokzip.bitstream.header import Header
 from titokzip.errors import TitokzipError
 from titokzip.tiling import Grid

@@ -11,7 +11,7 @@ from jobs import SMALL, TOY
 from tars import make_shards, read_tar, sample, write_tar
 
 from titokzip import images
-from titokzip.batch import Options, compress_files, decompress_files, pipeline, shards, storage
+from titokzip.batch import Options, compress_files, decompress_files, members, pipeline, storage
 from titokzip.batch.shards import Shard, convert, read_sidecar, write_manifest
 from titokzip.bitstream import container
 from titokzip.errors import OutputExists, TitokzipError, WorkerDied
@@ -145,13 +145,13 @@ def test_files_of_other_programs_are_kept_unless_they_are_to_be_replaced(data, t
 )
 def test_samples_are_read_up_to_a_limit(limit, names, tmp_path, monkeypatch):
     path, size = tmp_path / "s.tar", 1000 // len(names)
-    monkeypatch.setattr(shards, limit, 1000)
+    monkeypatch.setattr(members, limit, 1000)
     write_tar(path, [("first.txt", bytes(900)), *((name, bytes(size)) for name in names)])
     with path.open("rb") as file:
-        assert [info.name for info, _ in shards.members(file)] == ["first.txt", *names]
-    monkeypatch.setattr(shards, limit, 999)
+        assert [info.name for info, _ in members.members(file)] == ["first.txt", *names]
+    monkeypatch.setattr(members, limit, 999)
     with path.open("rb") as file, pytest.raises(TitokzipError, match=f"{names[-1]}: 1,000 bytes"):
-        list(shards.members(file))
+        list(members.members(file))
 
 
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])

@@ -12,13 +12,13 @@ import json
 import tarfile
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from copy import copy
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
-from typing import IO, Any, Final, Self
+from typing import Any, Final
 
 from titokzip.batch import storage
 from titokzip.batch.jobs import Job, Result
+from titokzip.batch.members import BLOCK, Member, key_of, members, renamed, suffix_of, written
 from titokzip.errors import OutputExists, TitokzipError
 
 MANIFEST: Final = "manifest.json"
@@ -26,19 +26,6 @@ _SCHEMA: Final = 1
 _COUNTS: Final = {"schema": int, "samples": int, "in_bytes": int, "out_bytes": int}
 _SIDECAR_KEYS: Final = {**_COUNTS, "shard": str, "failures": list}
 _MANIFEST_KEYS: Final = {**_COUNTS, "shards": list, "failures": int}
-_BLOCK: Final = tarfile.BLOCKSIZE
-_MOST_SAMPLE: Final = 2**31  # bytes of all files of a sample
-_MOST_TTK: Final = 2**28  # bytes of a .ttk file
-_MOST_HEADER: Final = 2**20  # bytes of a long name, or of what else a member says of itself
-_LONG_HEADERS: Final = (
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)
-
-Member = tuple[tarfile.TarInfo, bytes]
 Coder = Callable[[Iterable[Job]], Iterator[Result]]
 
 
@@ -195,10 +182,10 @@ def _tar(found: ShardResult, results: Iterator[Result], new: str) -> Iterator[by
         found.samples += 1
         found.in_bytes += result.in_bytes
         found.out_bytes += len(result.output)
-        yield from _member(_renamed(sample.image, new), result.output)
+        yield from written(renamed(sample.image, new), result.output)
         for info, data in sample.others:
-            yield from _member(info, data)
-    yield bytes(2 * _BLOCK)
+            yield from written(info, data)
+    yield bytes(2 * BLOCK)
     facts = {key: value for key, value in asdict(found).items() if key not in ("shard", "error")}
     row = {"schema": _SCHEMA, "shard": storage.last_part(found.shard.target), **facts}
     storage.write(found.shard.sidecar, [_json(row)])
@@ -223,74 +210,14 @@ def _samples(shard: Shard, suffixes: Collection[str], replace: bool) -> Iterator
         yield Sample(None, None, error, shard=shard)
 
 
-def members(file: IO[bytes]) -> Iterator[Member]:
-    """Read the files of a shard in order, those of a sample up to a limit of bytes.
-
-    Raises:
-        TitokzipError: a sample has more, or a .ttk file or a header has.
-    """
-    sample, held = "", 0
-    with tarfile.open(fileobj=file, mode="r|*", tarinfo=_Header) as tar:
-        for info in tar:
-            tar.members = []  # type: ignore[attr-defined]  # it keeps them all otherwise
-            if info.isfile():
-                key = key_of(info.name)
-                sample, held = key, info.size + held * (key == sample)
-                if held > _MOST_SAMPLE or (_suffix(info.name) == ".ttk" and info.size > _MOST_TTK):
-                    raise TitokzipError(f"{info.name}: {held:,} bytes of a sample are too many")
-                stream = tar.extractfile(info)
-                assert stream, "files have contents"
-                yield info, stream.read()
-
-
-class _Header(tarfile.TarInfo):
-    """A header of a tar; tarfile holds what follows a long one in memory, whatever its size."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """Read a header.
-
-        Raises:
-            TitokzipError: what follows is too long for a header.
-        """
-        header = super().frombuf(buf, encoding, errors)
-        if header.type in _LONG_HEADERS and header.size > _MOST_HEADER:
-            raise TitokzipError(f"{header.size:,} bytes of a header are too many")
-        return header
-
-
 def _sample(shard: Shard, key: str, members: list[Member], suffixes: Collection[str]) -> Sample:
-    images = [one for one in members if _suffix(one[0].name) in suffixes]
+    images = [one for one in members if suffix_of(one[0].name) in suffixes]
     if len(images) != 1:
         error = TitokzipError(f"a sample has one image, and this one {len(images)}")
         return Sample(None, None, error, shard=shard, key=key)
     ((info, data),) = images
     others = tuple(one for one in members if one[0] is not info)
     return Sample(None, None, None, data, shard, key, info, others)
-
-
-def key_of(name: str) -> str:
-    """Take the key of a member, as WebDataset does: up to the first dot of its last part."""
-    folder, slash, last = name.rpartition("/")
-    return folder + slash + last.partition(".")[0]
-
-
-def _suffix(name: str) -> str:
-    return "." + name.rpartition("/")[2].rpartition(".")[2].lower()
-
-
-def _renamed(info: tarfile.TarInfo, suffix: str) -> tarfile.TarInfo:
-    named = copy(info)
-    named.name = info.name.rpartition(".")[0] + suffix
-    named.pax_headers = {}
-    return named
-
-
-def _member(info: tarfile.TarInfo, data: bytes) -> Iterator[bytes]:
-    """Write one file of a tar: a header, its contents, and zeros to a whole block."""
-    sized = copy(info)
-    sized.size = len(data)
-    yield sized.tobuf(tarfile.PAX_FORMAT) + data + bytes(-len(data) % _BLOCK)
 
 
 def _json(value: object) -> bytes:
