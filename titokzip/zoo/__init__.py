@@ -1,8 +1,8 @@
 """Which models exist, where their weights are, and proof that they are the right ones.
 
 Our own models carry their manifest inside the weights file (`embedded`). A released one (`catalog`)
-gets a manifest when it is pulled from the hub or added from a file (`installed`, `hub`). A .ttk file
-names either by the first bytes of a fingerprint of what its tokens mean. Models with the same
+gets a manifest when it is pulled from the hub or added from a file (`installed`, `hub`). A .ttk
+file names either by the first bytes of a fingerprint of what its tokens mean. Models with the same
 fingerprint decode the same tokens.
 """
 
