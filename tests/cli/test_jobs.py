@@ -24,9 +24,9 @@ def folder(tmp_path):
 def test_the_default_is_a_process_a_core(folder, monkeypatch):
     asked = []
     monkeypatch.setattr(coding, "Processes", lambda count: asked.append(count) or Processes(0))
-    arguments = ["compress", "-r", folder / "in", "-O", folder / "out", "-f", "--tile", 9]
+    arguments = ["compress", "-r", folder / "in", "-O", folder / "out", "-f", "--max-bytes", 1]
     for jobs in ([], ["-j", 1], ["-j", 3], ["-j", 100]):
-        run(*arguments, *jobs, code=1)  # this model has no tiles: nothing is compressed
+        run(*arguments, *jobs, code=1)  # no file is as small as that: nothing is written
     assert asked == [min(3, cores()) if cores() > 1 else 0, 0, 3, 3]
 
 

@@ -67,7 +67,7 @@ def unpack(data: bytes, max_pixels: int | None = None, partial: bool = False) ->
     header_bytes = reader.at
     payloads = _read_layers(reader, header)
     if not payloads:
-        raise FormatError("the checksum of the first layer does not match")
+        raise FormatError("the first layer is damaged or truncated")
     if len(payloads[0]) < _least_payload(header):
         raise FormatError("damaged: the payload is too short for its tiles")
     if len(payloads) < header.layers and not partial:
