@@ -114,6 +114,7 @@ def facts(result, folder):
     return result.in_bytes, result.out_bytes, result.ttk_bytes, result.header, result.note
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["embedded", "toy"])
 def test_processes_make_the_same_files_and_the_same_errors(kind, sources, tmp_path, request):
     one = codec(batch=3) if kind == "toy" else request.getfixturevalue("embedded")

@@ -30,6 +30,7 @@ def test_the_default_is_a_process_a_core(folder, monkeypatch):
     assert asked == [min(3, cores()) if cores() > 1 else 0, 0, 3, 3]
 
 
+@pytest.mark.slow
 def test_the_same_files_and_reports(folder):
     told = {}
     for jobs in (1, 2):

@@ -14,6 +14,7 @@ def shards(tmp_path):
     return make_shards(tmp_path / "in", 2, 2)
 
 
+@pytest.mark.slow
 def test_there_and_back(shards, tmp_path):
     names = str(tmp_path / "in" / "s-{000..001}.tar")
     told = run("compress", names, "-O", tmp_path / "out", "--max-bytes", 60, "-j", 1)

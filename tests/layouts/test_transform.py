@@ -120,6 +120,7 @@ def test_tokens_are_what_was_written(codec):
     assert np.count_nonzero(encoded.tokens)
 
 
+@pytest.mark.slow
 def test_layers_are_an_image_each(codec):
     image = photo(240, 180)
     data = compress(codec, image, max_bytes=5000)

@@ -80,6 +80,7 @@ def test_a_finished_part_is_kept(data_folder, photo_folder, context_file):
     assert before == {path: path.stat().st_mtime_ns for path in data_folder.rglob("*.json")}
 
 
+@pytest.mark.slow
 def test_parts_are_the_same_from_several_processes(photo_folder, context_file, tmp_path):
     counts = "--images", 1, "--reduced", 1, "--validation", 1
     common = "--context", context_file, "--held-out", 0.2
