@@ -1,6 +1,7 @@
 """A data set made by hand, and a cache of its own for every test."""
 
 import pytest
+import scripts
 from photos import photo
 
 
@@ -21,3 +22,9 @@ def imagenet(tmp_path):
         photo(240 + 20 * i, 200, seed=i).save(place / f"ILSVRC2012_val_0000000{i}.JPEG")
     (root / "n01440760" / "broken.JPEG").write_bytes(b"\xff\xd8\xff\xe0 nothing more")
     return tmp_path / "data"
+
+
+@pytest.fixture
+def script(tmp_path):
+    """Write a module as the TorchScript file of a name."""
+    return lambda module, name: scripts.write(module, tmp_path / f"{name}.pt")

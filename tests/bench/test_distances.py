@@ -37,20 +37,6 @@ def named(name, files):
     return next(one for one in distances(files) if one.name == name)
 
 
-@pytest.fixture
-def script(tmp_path):
-    def save(module, name):
-        path = tmp_path / f"{name}.pt"
-        import warnings
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            torch.jit.script(module).save(str(path))
-        return path
-
-    return save
-
-
 def test_a_perceptual_distance_gets_images_in_0_to_1(script):
     one = named("pd-gap", Files(perceptual=script(Gap(), "gap")))
     assert one.name == "pd-gap"

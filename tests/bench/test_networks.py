@@ -29,20 +29,6 @@ class Other(nn.Module):
         return pixels.float().amax(dim=[2, 3])
 
 
-@pytest.fixture
-def script(tmp_path):
-    def save(module, name):
-        path = tmp_path / f"{name}.pt"
-        import warnings
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            torch.jit.script(module).save(str(path))
-        return path
-
-    return save
-
-
 def test_inception_gives_features_and_is_named_by_its_hash(script):
     path = script(Inception(), "inception")
     (one,) = extractors(Files(inception=path))

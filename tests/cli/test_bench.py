@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import refiners
+import scripts
 import toys
 from photos import photo
 from run import run
@@ -49,7 +50,6 @@ def imagenet(tmp_path):
 @pytest.fixture
 def inception(tmp_path):
     """Stand in for inception-2015-12-05.pt, called as it is."""
-    import warnings
 
     import torch
 
@@ -57,11 +57,7 @@ def inception(tmp_path):
         def forward(self, pixels: torch.Tensor, return_features: bool = False) -> torch.Tensor:
             return pixels.float().mean(dim=[2, 3])
 
-    path = tmp_path / "inception-2015-12-05.pt"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.jit.script(Mean()).save(str(path))
-    return path
+    return scripts.write(Mean(), tmp_path / "inception-2015-12-05.pt")
 
 
 def bench(*words, **how):

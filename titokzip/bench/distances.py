@@ -11,9 +11,10 @@ from torch import Tensor
 
 from titokzip.bench import perceptual
 from titokzip.bench.metrics import Pixels
-from titokzip.bench.networks import Files, beside, inside, script, sha256, state
+from titokzip.bench.networks import Files, beside, inside, sha256, state
 from titokzip.bench.perceptual import ALEXNET, VGG16, convolutions
 from titokzip.errors import ModelError
+from titokzip.tokenizers.torchscript import read_script
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 _FACE_SIDE = 150
@@ -132,7 +133,7 @@ def _st_lpips(file: Path, device: str) -> Distance:
 
 
 def _scripted(file: Path, device: str) -> Distance:
-    module = script(file, device)
+    module = read_script(file, device)
     name = f"pd-{file.stem}"
     return Distance(name, file.stem, (sha256(file),), lambda x: x, module, device=device)
 
@@ -141,7 +142,7 @@ def _faces(file: Path, boxes: Path | None, device: str) -> Distance:
     """Compare the descriptors of faces, of the same box in both images."""
     if boxes is None:
         raise ModelError("a face network needs the boxes of the faces, a JSON file")
-    module = script(file, device)
+    module = read_script(file, device)
 
     def described(x: Tensor) -> Tensor:
         face = torch.nn.functional.interpolate(

@@ -4,7 +4,6 @@
 network's name, for it is not FID, and so does a perceptual distance that is not LPIPS or DISTS.
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -20,6 +19,7 @@ from titokzip import files as whole_files
 from titokzip.bench.metrics import Pixels
 from titokzip.bench.perceptual import State
 from titokzip.errors import ModelError
+from titokzip.tokenizers.torchscript import read_script
 
 Features = NDArray[np.float32]
 _TORCH, _NVIDIA = "https://download.pytorch.org/models", "https://nvlabs-fi-cdn.nvidia.com"
@@ -94,13 +94,13 @@ def extractors(files: Files, patch: int | None = None, device: str = "cpu") -> l
     made = []
     module: Callable[[Tensor], Tensor]
     if files.inception is not None:
-        module = _inception(script(files.inception, device))
+        module = _inception(read_script(files.inception, device))
         name, reference = f"{prefix}rfid" if files.reference is None else "fid", files.reference
         sha, network = sha256(files.inception), "Inception"
         made.append(Extractor(name, sha, module, patch, device, reference, network))
     if files.features is not None:
         name = f"{prefix}fd-{files.features.stem}"
-        module, sha = script(files.features, device), sha256(files.features)
+        module, sha = read_script(files.features, device), sha256(files.features)
         made.append(Extractor(name, sha, module, patch, device, None, files.features.stem))
     return made
 
@@ -111,21 +111,6 @@ def _inception(module: torch.jit.ScriptModule) -> Callable[[Tensor], Tensor]:
     if "return_features" not in names:
         raise ModelError("not the TorchScript file inception-2015-12-05.pt")
     return lambda pixels: module(pixels, return_features=True)
-
-
-def script(path: Path, device: str) -> torch.jit.ScriptModule:
-    """Load a TorchScript file.
-
-    Raises:
-        ModelError: it is none.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # "switch to torch.export"
-        try:
-            module: torch.jit.ScriptModule = torch.jit.load(str(path), device)  # type: ignore[no-untyped-call]
-            return module.eval()
-        except (RuntimeError, ValueError, OSError) as error:
-            raise ModelError(f"{path}: not a TorchScript file that can be read") from error
 
 
 def state(path: Path, device: str) -> State:

@@ -22,7 +22,7 @@ from titokzip.tokenizers.flextok.checkpoint import released_name as flextok_name
 from titokzip.tokenizers.flextok.config import ScriptConfig
 from titokzip.tokenizers.flextok.network import FlexTok
 from titokzip.tokenizers.flextok.scripted import FILE as AUTOENCODER
-from titokzip.tokenizers.flextok.scripted import ScriptedAutoencoder, digest
+from titokzip.tokenizers.flextok.scripted import ScriptedAutoencoder
 from titokzip.tokenizers.titok.checkpoint import released_name as titok_name
 from titokzip.tokenizers.titok.config import SIZES, UPSTREAM, TiTokConfig
 from titokzip.tokenizers.titok.network import TiTok
@@ -75,8 +75,8 @@ def export_flextok(model: FlexTok, folder: Path) -> list[Path]:
         assert isinstance(script, ScriptedAutoencoder), "it is one"
         state = {n: t for n, t in state.items() if not n.startswith("vae.")}
         path = folder / AUTOENCODER
-        files.write_atomically(path, _script_bytes(script))
-        config = replace(config, autoencoder=replace(config.autoencoder, sha256=digest(path)))
+        sha256 = files.write_atomically(path, _script_bytes(script)).hex()
+        config = replace(config, autoencoder=replace(config.autoencoder, sha256=sha256))
         written.append(path)
     table = {
         "vae": {"scaling_factor": config.scaling},

@@ -4,16 +4,16 @@ Its pixels [B, 3, H, W] are in 0..1, its latents [B, C, h, w] of any scale. Torc
 in a file: only files that their owner trusts should be opened.
 """
 
-import hashlib
-import warnings
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
+from titokzip import files
 from titokzip.errors import ModelError
 from titokzip.tokenizers.flextok.config import ScriptConfig
+from titokzip.tokenizers.torchscript import read_script
 
 FILE: Final = "autoencoder.pt"  # beside the weights of a FlexTok
 
@@ -53,16 +53,11 @@ def load(path: Path, device: str = "cpu") -> ScriptedAutoencoder:
     Raises:
         ModelError: it is none, or lacks encode and decode.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # torch would have us export
-        try:
-            script: nn.Module = torch.jit.load(str(path), device)  # type: ignore[no-untyped-call]
-        except (RuntimeError, ValueError, OSError) as error:
-            raise ModelError(f"{path}: not a TorchScript file that can be read") from error
+    script = read_script(path, device)
     for method in ("encode", "decode"):
         if not hasattr(script, method):
             raise ModelError(f"{path}: has no method {method}")
-    for parameter in script.eval().parameters():
+    for parameter in script.parameters():
         parameter.requires_grad_(False)
     return ScriptedAutoencoder(script)
 
@@ -81,13 +76,7 @@ def measure(autoencoder: ScriptedAutoencoder, path: Path, side: int) -> ScriptCo
         raise ModelError(f"{path}: takes no images of {side} x {side} pixels") from error
     if cells.ndim != 4 or side % cells.shape[2] or pixels.shape != (1, 3, side, side):
         raise ModelError(f"{path}: makes {list(cells.shape)} and {list(pixels.shape)} of an image")
-    return ScriptConfig(cells.shape[1], side // cells.shape[2], digest(path))
-
-
-def digest(path: Path) -> str:
-    """Hash a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return ScriptConfig(cells.shape[1], side // cells.shape[2], files.sha256(path).hex())
 
 
 def of_folder(config: ScriptConfig, folder: Path, device: str = "cpu") -> ScriptedAutoencoder:
@@ -99,6 +88,6 @@ def of_folder(config: ScriptConfig, folder: Path, device: str = "cpu") -> Script
     path = folder / FILE
     if not path.is_file():
         raise ModelError(f"{path}: the autoencoder beside the weights is missing")
-    if digest(path) != config.sha256:
+    if files.sha256(path).hex() != config.sha256:
         raise ModelError(f"{path}: damaged, or another autoencoder than it was trained with")
     return load(path, device)

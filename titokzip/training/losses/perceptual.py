@@ -1,6 +1,5 @@
 """The perceptual loss: how far apart two images are for frozen networks, read from files."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from titokzip.errors import ModelError
+from titokzip.tokenizers.torchscript import read_script
 from titokzip.tokenizers.weights_file import read_state_dict
 from titokzip.training.losses.convnext import ConvNeXt
 from titokzip.training.losses.lpips import LPIPS
@@ -72,7 +72,7 @@ def from_files(how: Perceptual, files: Files) -> PerceptualLoss | None:
     if files.convnext:
         networks["convnext"] = (how.convnext, LogitDistance.of(Path(files.convnext)))
     if files.perceptual:
-        networks["network"] = (how.network, scripted(Path(files.perceptual)))
+        networks["network"] = (how.network, read_script(Path(files.perceptual)))
     loss = PerceptualLoss(networks)
     if not loss.shares:
         raise ModelError(
@@ -117,18 +117,3 @@ class LogitDistance(nn.Module):
         except RuntimeError as error:
             raise ModelError(f"{path}: not the weights of torchvision's ConvNeXt-S") from error
         return cls(network)
-
-
-def scripted(path: Path, device: str = "cpu") -> nn.Module:
-    """Open a TorchScript module.
-
-    Raises:
-        ModelError: it is none.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # torch would have us export
-        try:
-            module: nn.Module = torch.jit.load(str(path), device)  # type: ignore[no-untyped-call]
-        except (RuntimeError, ValueError, OSError) as error:
-            raise ModelError(f"{path}: not a TorchScript file that can be read") from error
-    return module.eval()

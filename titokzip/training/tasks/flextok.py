@@ -22,11 +22,11 @@ from titokzip.tokenizers.flextok import scripted
 from titokzip.tokenizers.flextok.checkpoint import released_name
 from titokzip.tokenizers.flextok.config import AutoencoderConfig, FlexTokConfig, ScriptConfig
 from titokzip.tokenizers.flextok.network import FlexTok
+from titokzip.tokenizers.torchscript import read_script
 from titokzip.training import flextok_forward, sheets
 from titokzip.training.data.loader import Batch
 from titokzip.training.export import export_flextok
 from titokzip.training.initialization import load_autoencoder, load_transformers
-from titokzip.training.losses.perceptual import scripted as scripted_network
 from titokzip.training.measures import code_usage, psnr
 from titokzip.training.recipe import Recipe, RecipeError
 from titokzip.training.tasks.task import Judge, Outcome, Task, frozen, scaled
@@ -202,7 +202,7 @@ def flextok(recipe: Recipe, seed: int) -> FlexTokTask:
     flextok_forward.initialize(model.encoder, model.decoder)
     if recipe.files.init:
         load_transformers(model, Path(recipe.files.init))
-    features = scripted_network(Path(recipe.files.features)) if recipe.files.features else None
+    features = read_script(Path(recipe.files.features)) if recipe.files.features else None
     return FlexTokTask(model, recipe.losses, features)
 
 
