@@ -36,7 +36,7 @@ class Manner:
     replace: bool = True
     permissions: int = _PERMISSIONS  # less what the process masks
     times: tuple[int, int] | None = None  # of access and change, in ns
-    durable: bool = False  # on the disk, name and all, before `write_atomically` returns
+    durable: bool = False  # on the disk, name and all, before the writing returns
 
 
 def sha256(path: Path) -> bytes:
@@ -53,14 +53,26 @@ def write_atomically(
     Raises:
         FileExistsError: something is there, even a dangling link, and `replace` is not set.
     """
-    manner = manner or Manner()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path.parent)
     digest = hashlib.sha256()
-    with _draft(path.parent, manner.permissions & _PERMISSIONS) as (file, name):
+    with opened_atomically(path, manner) as file:
         for part in (data,) if isinstance(data, bytes) else data:
             file.write(part)
             digest.update(part)
+    return digest.digest()
+
+
+@contextmanager
+def opened_atomically(path: Path, manner: Manner | None = None) -> Iterator[BinaryIO]:
+    """Open a file to be written, which gets its name where the block ends without an error.
+
+    Raises:
+        FileExistsError: something is there, even a dangling link, and `replace` is not set.
+    """
+    manner = manner or Manner()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path.parent)
+    with _draft(path.parent, manner.permissions & _PERMISSIONS) as (file, name):
+        yield file
         file.flush()
         if manner.times:
             os.utime(name or file.fileno(), ns=manner.times)
@@ -69,7 +81,6 @@ def write_atomically(
         _publish(file, name, path, manner.replace)
     if manner.durable:
         _sync_folder(path.parent)
-    return digest.digest()
 
 
 @contextmanager

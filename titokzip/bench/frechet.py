@@ -4,7 +4,6 @@ Features are appended to a file as float32 while a run goes on, so that a run ca
 on, and 50,000 images take no memory. Sums are float64: in float32 the distance is wrong.
 """
 
-import os
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from titokzip import files
 from titokzip.errors import ModelError
 
 Array = NDArray[np.float64]
@@ -48,14 +48,8 @@ def statistics(chunks: Iterable[NDArray[np.floating]]) -> Statistics | None:
 
 def save(path: Path, one: Statistics) -> None:
     """Write statistics whole or not at all, with the names that pytorch-fid and ADM give them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, mu=one.mean, sigma=one.covariance, count=one.count)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.opened_atomically(path) as file:
+        np.savez(file, mu=one.mean, sigma=one.covariance, count=one.count)
 
 
 def load(path: Path) -> Statistics:

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from titokzip import __version__
+from titokzip import __version__, files
 from titokzip.bench import frechet
 from titokzip.bench.frechet import Statistics
 
@@ -166,6 +166,5 @@ def _version(package: str) -> str | None:
 
 def write(path: Path, result: Line) -> None:
     """Write a result whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
-    temporary.replace(path)
+    text = json.dumps(result, indent=1, allow_nan=False) + "\n"
+    files.write_atomically(path, text.encode())

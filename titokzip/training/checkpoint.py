@@ -1,12 +1,12 @@
 """resume.pt: everything that a run needs to go on as if it had never stopped."""
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
+from titokzip import files
 from titokzip.errors import ModelError
 
 RESUME: Final = "resume.pt"
@@ -18,17 +18,8 @@ UNREADABLE: Final = (  # what torch raises over a file that is cut, or that anot
 
 def save(state: dict[str, Any], path: Path) -> None:
     """Write a state whole or not at all, and on the disk before this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")  # one process writes it
-    try:
-        with temporary.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with files.opened_atomically(path, files.Manner(durable=True)) as file:
+        torch.save(state, file)
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 import io
 import tarfile
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, NamedTuple, Protocol, Self
+from typing import Any, BinaryIO, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,63 +35,38 @@ class Writer(Protocol):
         """Add rows."""
         ...
 
+    def close(self) -> None:
+        """Finish the file, and write what belongs beside it."""
+        ...
 
-def writer(out: Path, facts: TokenFacts, layout: Tiled) -> "AbstractContextManager[Writer]":
+
+@contextmanager
+def writer(out: Path, facts: TokenFacts, layout: Tiled) -> Iterator[Writer]:
     """Open a file for tokens; it is there when it is whole.
 
     Raises:
         FormatError: its ending is none of `SUFFIXES`, or pyarrow is missing.
     """
-    if out.suffix == ".parquet":
-        return _Parquet(out, facts)
-    if out.suffix == ".npy":
-        return _Npy(out, facts)
-    if out.suffix == ".tar":
-        return _Tar(out, layout)
-    raise FormatError(f"{out}: tokens are written to {', '.join(SUFFIXES)}")
-
-
-class _Whole:
-    """A file that is written beside its place, and put there when it is whole."""
-
-    def __init__(self, out: Path) -> None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        self.out, self.temporary = out, out.with_name(f".{out.name}.part")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-        if error is None:
-            self.describe()
-            self.temporary.replace(self.out)
+    if out.suffix not in SUFFIXES:
+        raise FormatError(f"{out}: tokens are written to {', '.join(SUFFIXES)}")
+    arrow = _pyarrow(out) if out.suffix == ".parquet" else None
+    with files.opened_atomically(out) as file:
+        tokens: Writer
+        if arrow is not None:
+            tokens = _Parquet(arrow, file, facts)
+        elif out.suffix == ".npy":
+            tokens = _Npy(out, file, facts)
         else:
-            self.temporary.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Finish the file."""
-
-    def describe(self) -> None:
-        """Write what belongs beside the file, now that it is whole."""
+            tokens = _Tar(file, layout)
+        yield tokens
+        tokens.close()
 
 
-class _Parquet(_Whole):
+class _Parquet:
     """Columns key, class and tokens; what the tokens are is in the metadata."""
 
-    def __init__(self, out: Path, facts: TokenFacts) -> None:
-        try:
-            import pyarrow
-            import pyarrow.parquet
-        except ImportError as error:
-            raise FormatError(f"{out}: {HOW_TO_INSTALL} writes Parquet files") from error
-        super().__init__(out)
-        self.arrow: Any = pyarrow
+    def __init__(self, pyarrow: Any, file: BinaryIO, facts: TokenFacts) -> None:
+        self.arrow = pyarrow
         columns = [
             ("key", pyarrow.string()),
             ("class", pyarrow.int32()),
@@ -99,7 +74,7 @@ class _Parquet(_Whole):
         ]
         metadata = {METADATA: facts.to_json()}
         self.schema: Any = pyarrow.schema(columns, metadata=metadata)
-        self.file: Any = pyarrow.parquet.ParquetWriter(self.temporary, self.schema)
+        self.file: Any = pyarrow.parquet.ParquetWriter(file, self.schema)
 
     def write(self, rows: Rows) -> None:
         """Add rows."""
@@ -112,14 +87,21 @@ class _Parquet(_Whole):
         self.file.close()
 
 
-class _Npy(_Whole):
+def _pyarrow(out: Path) -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise FormatError(f"{out}: {HOW_TO_INSTALL} writes Parquet files") from error
+    return pyarrow
+
+
+class _Npy:
     """Records of class and tokens; what the tokens are is in NAME.npy.json."""
 
-    def __init__(self, out: Path, facts: TokenFacts) -> None:
-        super().__init__(out)
-        self.facts, self.count = facts, 0
+    def __init__(self, out: Path, file: BinaryIO, facts: TokenFacts) -> None:
+        self.out, self.file, self.facts, self.count = out, file, facts, 0
         self.kind = np.dtype([("class", "<i4"), ("tokens", "<i4", (facts.length,))])
-        self.file = self.temporary.open("wb")
         self.file.write(bytes(_HEADER))
 
     def write(self, rows: Rows) -> None:
@@ -135,20 +117,16 @@ class _Npy(_Whole):
         length = _HEADER - len(_MAGIC) - 4
         self.file.seek(0)
         self.file.write(_MAGIC + length.to_bytes(4, "little") + text.ljust(length - 1) + b"\n")
-        self.file.close()
-
-    def describe(self) -> None:
         beside = self.out.with_name(f"{self.out.name}.json")
         files.write_atomically(beside, self.facts.to_json().encode() + b"\n")
 
 
-class _Tar(_Whole):
+class _Tar:
     """A .ttk file and a class for every image, in WebDataset's layout."""
 
-    def __init__(self, out: Path, layout: Tiled) -> None:
-        super().__init__(out)
+    def __init__(self, file: BinaryIO, layout: Tiled) -> None:
         self.layout = layout
-        self.file = tarfile.open(self.temporary, "w")  # noqa: SIM115  (closed by `close`)
+        self.file = tarfile.open(fileobj=file, mode="w")  # noqa: SIM115  (closed by `close`)
 
     def write(self, rows: Rows) -> None:
         """Add rows."""
