@@ -113,6 +113,13 @@ def test_a_reduced_image_keeps_its_size(codec):
     assert psnr(image, codec.decompress(data)) > psnr(image, image.reduce(8).resize(image.size))
 
 
+def test_verifying_takes_any_number_of_pixels(codec):
+    large = replace(plain(photo(60, 60)), original=(20_000, 20_000))
+    [data] = codec.compress_many([large], Rate(max_bytes=100), verify=True)
+    assert isinstance(data, bytes)
+    assert container.unpack(data, max_pixels=400_000_000).header.width == 20_000
+
+
 def test_tokens_are_what_was_written(codec):
     [encoded] = codec.layout.encode([plain(photo(120, 90))], Rate(quality=70))
     contents = container.unpack(container.pack(encoded.header, encoded.payloads))
