@@ -11,7 +11,7 @@ from PIL import Image
 from toys import Toy, codec
 
 from titokzip import batch, images, zoo
-from titokzip.batch import Job, Options, coding
+from titokzip.batch import Job, Options
 from titokzip.bitstream import container
 from titokzip.bitstream.header import START
 from titokzip.codec import Codec
@@ -186,7 +186,7 @@ def test_large_images_are_resampled_while_they_are_written(tmp_path, monkeypatch
     monkeypatch.setattr(
         images, "encode", lambda image, *how: sizes.append(image.size) or encode(image, *how)
     )
-    monkeypatch.setattr(coding, "_LARGE", 31 * 20)
+    monkeypatch.setattr(images, "LARGE", 31 * 20)
     back = [Job(job.target, job.target.with_suffix(".bmp")) for job in jobs]
     assert [result.error for result in decompressed(back)] == [None] * 3
     assert sizes[:2] == [(30, 20), (31, 20)]

@@ -11,6 +11,7 @@ from photos import photo
 from PIL import Image
 
 from titokzip.batch import Job, Options, coding
+from titokzip.bitstream import container
 
 
 def test_standard_input_and_output(monkeypatch):
@@ -50,7 +51,7 @@ def test_a_stream_without_an_end_is_refused(monkeypatch):
 
 
 def test_a_file_that_is_much_too_long_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(coding, "_TTK_BYTES", 999)
+    monkeypatch.setattr(container, "MAX_BYTES", 999)
     (tmp_path / "a.ttk").write_bytes(bytes(1000))
     (result,) = decompressed([Job(tmp_path / "a.ttk", tmp_path / "a.png")])
     assert str(result.error) == "more than 999 bytes are not read"

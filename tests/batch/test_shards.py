@@ -140,16 +140,20 @@ def test_files_of_other_programs_are_kept_unless_they_are_to_be_replaced(data, t
 
 
 @pytest.mark.parametrize(
-    ("limit", "names"),
-    [("_MOST_SAMPLE", ["a.png", "a.txt"]), ("_MOST_SAMPLE", ["a.txt"]), ("_MOST_TTK", ["a.ttk"])],
+    ("module", "limit", "names"),
+    [
+        (members, "_MOST_SAMPLE", ["a.png", "a.txt"]),
+        (members, "_MOST_SAMPLE", ["a.txt"]),
+        (container, "MAX_BYTES", ["a.ttk"]),
+    ],
 )
-def test_samples_are_read_up_to_a_limit(limit, names, tmp_path, monkeypatch):
+def test_samples_are_read_up_to_a_limit(module, limit, names, tmp_path, monkeypatch):
     path, size = tmp_path / "s.tar", 1000 // len(names)
-    monkeypatch.setattr(members, limit, 1000)
+    monkeypatch.setattr(module, limit, 1000)
     write_tar(path, [("first.txt", bytes(900)), *((name, bytes(size)) for name in names)])
     with path.open("rb") as file:
         assert [info.name for info, _ in members.members(file)] == ["first.txt", *names]
-    monkeypatch.setattr(members, limit, 999)
+    monkeypatch.setattr(module, limit, 999)
     with path.open("rb") as file, pytest.raises(TitokzipError, match=f"{names[-1]}: 1,000 bytes"):
         list(members.members(file))
 

@@ -26,9 +26,7 @@ if TYPE_CHECKING:  # torch is imported when the first model is loaded
 _Facts = dict[str, Any]
 _Decoded = Union["Image.Image", "DecodedTiles", "_Done"]
 _IMAGE_BYTES: Final = 2**31  # of an image that comes through a pipe, at the most
-_TTK_BYTES: Final = 2**28  # of any .ttk file, at the most
 _FILES_PER_PROCESS: Final = 2  # at the least
-_LARGE: Final = 2**24  # pixels of an image that is resampled while it is written
 
 
 def compress_files(
@@ -140,7 +138,7 @@ class _Coded:
     def is_large(self) -> bool:
         """Whether it is resampled while it is written."""
         header = self.contents.header
-        return header.width * header.height > _LARGE
+        return header.width * header.height > images.LARGE
 
 
 def decompress_files(
@@ -163,7 +161,7 @@ def decompress_files(
     processes = _processes(options, jobs)
 
     def read(result: Result) -> _Coded | _Done:
-        data = read_all(result.job, _TTK_BYTES)
+        data = read_all(result.job, container.MAX_BYTES)
         result.in_bytes = result.ttk_bytes = len(data)
         contents = container.unpack(data, max_pixels, partial)
         result.header, result.note = contents.header, _missing(contents)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from copy import copy
 from typing import IO, Final, Self
 
+from titokzip.bitstream import container
 from titokzip.errors import TitokzipError
 
 BLOCK: Final = tarfile.BLOCKSIZE
 _MOST_SAMPLE: Final = 2**31  # bytes of all files of a sample
-_MOST_TTK: Final = 2**28  # bytes of a .ttk file
 _MOST_HEADER: Final = 2**20  # bytes of a long name, or of what else a member says of itself
 _LONG_HEADERS: Final = (
     tarfile.XHDTYPE,
@@ -36,7 +36,7 @@ def members(file: IO[bytes]) -> Iterator[Member]:
                 key = key_of(info.name)
                 sample, held = key, info.size + held * (key == sample)
                 if held > _MOST_SAMPLE or (
-                    suffix_of(info.name) == ".ttk" and info.size > _MOST_TTK
+                    suffix_of(info.name) == ".ttk" and info.size > container.MAX_BYTES
                 ):
                     raise TitokzipError(f"{info.name}: {held:,} bytes of a sample are too many")
                 stream = tar.extractfile(info)

@@ -13,6 +13,7 @@ from titokzip.bitstream.varint import ByteReader, varint
 from titokzip.errors import FormatError, PixelLimitError, Truncated
 
 MAX_PIXELS = 300_000_000  # of an image that decodes without asking, as many as are read
+MAX_BYTES = 2**28  # of a file that is read
 _CRC_BYTES = 3
 
 

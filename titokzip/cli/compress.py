@@ -10,14 +10,11 @@ from titokzip.cli.files import plan, renaming, report
 from titokzip.cli.libraries import limited, silenced
 from titokzip.cli.options import FileOptions, check_device, file_options, how, max_pixels_option
 from titokzip.cli.shards import (
-    actors,
     are_shards,
     check_ray,
+    convert_on_cluster,
     convert_shards,
-    on_cluster,
     plan_shards,
-    report_shards,
-    skipped,
 )
 
 if TYPE_CHECKING:
@@ -108,12 +105,10 @@ def compress(
         "max_pixels": max_pixels,
     }
     if options.ray:
-        with on_cluster(options) as ray:
-            alone = batch.Options(options.force, threads=1)
-            make = ray.Compressing(model or zoo.DEFAULT, options.device, rate, alone, settings)
-            todo = skipped(shards, options)
-            done = ray.convert_shards(todo, make, actors(options, ray), options.force)
-            report_shards(shards, done, options)
+        name, device = model or zoo.DEFAULT, options.device
+        convert_on_cluster(
+            shards, options, lambda ray, how: ray.Compressing(name, device, rate, how, settings)
+        )
     codec = loading.load(
         model or zoo.DEFAULT, options.device, options.batch_size, compiled=options.compiled
     )

@@ -10,14 +10,11 @@ import click
 from titokzip.cli.files import plan, renaming, report
 from titokzip.cli.options import FileOptions, check_device, file_options, how, max_pixels_option
 from titokzip.cli.shards import (
-    actors,
     are_shards,
     check_ray,
+    convert_on_cluster,
     convert_shards,
-    on_cluster,
     plan_shards,
-    report_shards,
-    skipped,
 )
 
 if TYPE_CHECKING:
@@ -129,12 +126,10 @@ def decompress(
         "max_pixels": max_pixels,
     }
     if options.ray:
-        with on_cluster(options) as ray:
-            alone = batch.Options(options.force, threads=1)
-            make = ray.Decompressing(model, options.device, alone, settings)
-            todo = skipped(shards, options)
-            done = ray.convert_shards(todo, make, actors(options, ray), options.force)
-            report_shards(shards, done, options)
+        device = options.device
+        convert_on_cluster(
+            shards, options, lambda ray, how: ray.Decompressing(model, device, how, settings)
+        )
 
     def load(manifest: "Manifest") -> "Codec":
         codec = loading.load(

@@ -15,8 +15,6 @@ from titokzip.errors import FormatError
 if TYPE_CHECKING:
     from titokzip.bitstream.container import Contents
 
-_MOST_BYTES = 2**28  # of any .ttk file
-
 
 @click.command(short_help="Show what is in .ttk files.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
@@ -66,12 +64,14 @@ def _row(name: str) -> dict[str, Any]:
 
 
 def _read(name: str) -> bytes:
+    from titokzip.bitstream import container
+
     if name != "-":
         with Path(name).open("rb") as file:
-            return file.read(_MOST_BYTES)
+            return file.read(container.MAX_BYTES)
     if sys.stdin is None:
         raise OSError(errno.EBADF, "standard input is closed")
-    return sys.stdin.buffer.read(_MOST_BYTES)
+    return sys.stdin.buffer.read(container.MAX_BYTES)
 
 
 def _fields(contents: "Contents") -> dict[str, Any]:

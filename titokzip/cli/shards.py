@@ -1,7 +1,7 @@
 """compress and decompress over shards: tar files in WebDataset's layout, here or behind URLs."""
 
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from titokzip.cli.options import FileOptions
 from titokzip.cli.output import complain, message, say_json, tell
 
 if TYPE_CHECKING:
+    from titokzip.batch import Options
     from titokzip.batch.shards import Coder, Shard, ShardResult
 
 _MANY = (".tar", ".tar.gz", ".tgz")
@@ -82,13 +83,13 @@ def check_ray(options: FileOptions, shards: bool) -> None:
         raise click.UsageError(f"--ray does not take {', '.join(given)}")
 
 
-def actors(options: FileOptions, ray: ModuleType) -> Any:
+def _actors(options: FileOptions, ray: ModuleType) -> Any:
     """Give every actor a core, or a GPU if one is asked for."""
     return ray.Actors(gpus=1) if options.device == "cuda" else ray.Actors()
 
 
 @contextmanager
-def on_cluster(options: FileOptions) -> "Iterator[ModuleType]":
+def _on_cluster(options: FileOptions) -> "Iterator[ModuleType]":
     """Reach a Ray cluster, or start one on this machine; gives `titokzip.ray`."""
     try:
         import ray
@@ -113,7 +114,24 @@ def on_cluster(options: FileOptions) -> "Iterator[ModuleType]":
         ray.shutdown()
 
 
-def skipped(shards: "list[Shard]", options: FileOptions) -> "list[Shard]":
+def convert_on_cluster(
+    shards: "list[Shard]", options: FileOptions, make: "Callable[[ModuleType, Options], Any]"
+) -> None:
+    """Convert shards by actors, report what became of each, and exit with the code that fits.
+
+    `make` gives what every actor makes its coder of, from `titokzip.ray` and the options of one.
+    """
+    from titokzip import batch
+
+    with _on_cluster(options) as ray:
+        maker = make(ray, batch.Options(options.force, threads=1))
+        results = ray.convert_shards(
+            _skipped(shards, options), maker, _actors(options, ray), options.force
+        )
+        report_shards(shards, results, options)
+
+
+def _skipped(shards: "list[Shard]", options: FileOptions) -> "list[Shard]":
     """Leave out what is there already, where that was asked for."""
     from titokzip.batch.storage import exists
 

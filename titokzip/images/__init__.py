@@ -2,10 +2,11 @@
 
 from titokzip.images.formats import OPAQUE, READ, SUFFIXES, WRITTEN
 from titokzip.images.reading import ENOUGH, MAX_PIXELS, InputImage, plain, read
-from titokzip.images.writing import encode
+from titokzip.images.writing import LARGE, encode
 
 __all__ = [
     "ENOUGH",
+    "LARGE",
     "MAX_PIXELS",
     "OPAQUE",
     "READ",

@@ -20,7 +20,7 @@ from titokzip.errors import ImageError
 from titokzip.images.formats import WRITTEN
 from titokzip.images.png import SIGNATURE, chunk
 
-LARGE: Final = 2**24  # pixels of an image that is made in bands
+LARGE: Final = 2**24  # pixels of an image that is resampled while it is written, in bands
 _BAND: Final = 2**20  # pixels of one
 _COLOUR_TYPES: Final = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}
 _LEVEL: Final = 1  # of zlib; 6 takes four times as long, and saves up to 16 %

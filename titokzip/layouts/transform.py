@@ -22,7 +22,7 @@ from titokzip.bitstream.header import FINGERPRINT_BYTES, MAX_STEP, Header, Trans
 from titokzip.entropy import coder
 from titokzip.entropy.context_model import ContextModel
 from titokzip.errors import FormatError, RateError, TitokzipError
-from titokzip.images import InputImage
+from titokzip.images import LARGE, InputImage
 from titokzip.layouts.protocol import Encoded, Size
 from titokzip.rate_control import Rate
 from titokzip.tokenizers.embedded.quantizer import dequantize, step_size
@@ -42,7 +42,6 @@ Planes = NDArray[np.float32]
 
 FINEST_REFINED = 96  # step index: the network gains nothing over finer ones
 EXACT = 0.001  # squared error over the squared step; below it an image is near its original already
-_LARGE = 2**24  # pixels of an image that is enlarged in 8 bits
 _LANCZOS = Image.Resampling.LANCZOS
 
 
@@ -57,12 +56,11 @@ class Transformed:
         fingerprint: bytes,
         context_model: ContextModel,
         load_refiner: "Callable[[], Refiner]",
-        device: str = "auto",
         truncate: bool = False,
         settings: tuple[Any, ...] | None = None,
     ) -> None:
         self.fingerprint, self.context_model = fingerprint, context_model
-        self._load_refiner, self._device, self.truncate = load_refiner, device, truncate
+        self._load_refiner, self.truncate = load_refiner, truncate
         self._settings = settings  # with which another process loads it
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -169,7 +167,7 @@ class Transformed:
             parts = np.concatenate([colours, enlarge(alpha, *colours.shape[1:])])
         if not layout.blocks:
             parts = parts[:, : header.height, : header.width]
-        if size is not None and size[0] * size[1] <= _LARGE:
+        if size is not None and size[0] * size[1] <= LARGE:  # larger ones in 8 bits
             parts = enlarge(parts, size[1], size[0])
         image = _to_image(parts, self.truncate)
         return image if size in (None, image.size) else image.resize(size, _LANCZOS)
@@ -198,7 +196,7 @@ def load_transform(
     context_model = zoo.load_context_model(manifest)
     fingerprint = manifest.fingerprint[:FINGERPRINT_BYTES]
     settings = manifest.path, device, precision, compiled, truncate
-    return Transformed(fingerprint, context_model, load_refiner, device, truncate, settings)
+    return Transformed(fingerprint, context_model, load_refiner, truncate, settings)
 
 
 @cache

@@ -16,6 +16,7 @@ from math import log2
 
 import numpy as np
 
+from titokzip.bitstream.header import MAX_STEP
 from titokzip.errors import RateError
 from titokzip.tokenizers.embedded.quantizer import FINEST_STEP, LAMBDA, STEPS_PER_OCTAVE, step_size
 from titokzip.tokenizers.embedded.statistics import Statistics
@@ -26,7 +27,6 @@ from titokzip.transform.planes import Planes
 from titokzip.transform.pyramid import Coefficients
 from titokzip.transform.working_size import fits_whole, largest, working_blocks
 
-MAX_STEP = 255
 # Pixels of the working image that are usual for photos: so many times a power of the slope.
 _USUAL_PIXELS, _USUAL_POWER = 5050.0, -0.77
 _USUAL_PIXELS_A_BIT = 4.0
