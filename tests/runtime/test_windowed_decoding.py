@@ -7,7 +7,8 @@ from refiners import network
 
 from titokzip.errors import ModelError
 from titokzip.runtime import windowed_decoding
-from titokzip.runtime.windowed_decoding import Refiner, load_refiner
+from titokzip.runtime.windowed_decoding import HALO, Refiner, load_refiner
+from titokzip.tokenizers.embedded.network import NetworkConfig, RefinementNetwork
 
 STEP = 160
 
@@ -50,3 +51,17 @@ def test_loaded_in_a_precision(channels):
     light = load_refiner(network(), "cpu", "bfloat16", compiled=False)
     assert light.dtype == torch.bfloat16
     assert 0 < np.abs(light(channels, STEP) - exact).mean() < 1
+
+
+def test_the_halo_is_wider_than_the_network_sees():
+    torch.manual_seed(0)
+    one = RefinementNetwork(NetworkConfig()).eval()
+    torch.nn.init.normal_(one.residuals.weight)
+    pixels = torch.rand(1, 3, 8, HALO + 64) * 255
+    other = pixels.clone()
+    other[..., :8] = 255 - other[..., :8]
+    with torch.inference_mode():
+        conditions = torch.tensor([7.0]), torch.tensor([7.0])
+        left, right = (one(image, *conditions).double for image in (pixels, other))
+    changed = (left != right).any(dim=(0, 1, 2)).nonzero().max() // 2
+    assert 8 < changed < HALO

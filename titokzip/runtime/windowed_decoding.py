@@ -18,7 +18,7 @@ from titokzip.tokenizers.embedded.network import RefinementNetwork
 from titokzip.tokenizers.embedded.quantizer import step_size
 
 WINDOW: Final = 768  # pixels along a window of a large image
-HALO: Final = 256  # pixels around it; a multiple of eight, and more than the network sees
+HALO: Final = 128  # pixels around it; a multiple of eight, and more than the network sees
 
 Channels = NDArray[np.float32]
 
