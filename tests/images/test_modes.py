@@ -5,23 +5,17 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from ramps import RAMP, pixels
 from tiffs import tiff
 
 from titokzip.errors import ImageError
 from titokzip.images import read
-
-RAMP = np.arange(6, dtype=np.uint8).reshape(2, 3) * 50  # [2, 3]
 
 
 def saved(image, kind="PNG", **options):
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
-
-
-def pixels(image):
-    assert image.image.mode == "RGB"
-    return np.asarray(image.image)
 
 
 def refused(data, message):
