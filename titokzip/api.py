@@ -35,12 +35,14 @@ def compress(
     max_bytes: int | None = None,
     tokens: int | None = None,
     tile: int | None = None,
+    best: bool = False,
     background: str | None = None,
     model: str = zoo.DEFAULT,
     device: str = "auto",
 ) -> bytes:
     """Compress an image to the bytes of a .ttk file; `Rate` says how to set its size.
 
+    `best` tries more, and decodes what it tries: slower, and a little nearer to the image.
     `background` is a colour that transparent images are flattened on.
 
     Raises:
@@ -49,7 +51,7 @@ def compress(
         RateError: no setting reaches the size.
         ModelError: the model is not here.
     """
-    rate = Rate(quality, bpp, max_bytes, tokens, tile)
+    rate = Rate(quality, bpp, max_bytes, tokens, tile, best)
     return _codec(model, device).compress(to_input(image, background), rate)
 
 

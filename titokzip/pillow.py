@@ -18,7 +18,8 @@ from titokzip.errors import FormatError, Truncated
 FORMAT = "TTK"
 EXTENSION = ".ttk"
 MIME = "image/x-ttk"
-_OPTIONS = {"quality", "bpp", "max_bytes", "tokens", "tile", "background", "model", "device"}
+_OPTIONS = {"quality", "bpp", "max_bytes", "tokens", "tile", "best"}
+_OPTIONS |= {"background", "model", "device"}
 
 
 class TtkImageFile(ImageFile.ImageFile):

@@ -36,6 +36,7 @@ class Rate:
     max_bytes: int | None = None  # of the whole file
     tokens: int | None = None  # per tile
     tile: int | None = None  # source pixels along a tile
+    best: bool = False  # decode several candidates, and keep the nearest to the image
 
     def __post_init__(self) -> None:
         asked = (self.quality, self.bpp, self.max_bytes)
@@ -90,6 +91,8 @@ def plan_tiles(rate: Rate, unplanned: Header, tokens: TileTokens) -> Header:
     Raises:
         RateError: no choice is small enough, or the tokenizer has no such number of tokens.
     """
+    if rate.best:
+        raise RateError("best is for the embedded model; tiles are coded in one way only")
     width, height = unplanned.width, unplanned.height
     limit = rate.limit(width, height)
     if limit is None:

@@ -39,6 +39,12 @@ def test_the_quality_is_that_of_the_library(source, embedded, options, rate):
     assert data == embedded.compress(images.read(source), rate)
 
 
+def test_best_is_that_of_the_library(source, embedded):
+    run("compress", source, "--best", "--max-bytes", "200")
+    data = source.with_suffix(".ttk").read_bytes()
+    assert data == embedded.compress(images.read(source), Rate(max_bytes=200, best=True))
+
+
 @pytest.mark.parametrize("options", [["--bpp", "0.6"], ["--max-bytes", "36"]], ids=str)
 def test_limits_are_kept(tmp_path, options):
     photo(24, 20).save(tmp_path / "a.png")

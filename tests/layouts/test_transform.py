@@ -55,6 +55,19 @@ def test_every_mode_comes_back(codec, mode):
     assert psnr(image, decoded) > 28
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+@pytest.mark.parametrize("rate", [{"max_bytes": 300}, {"quality": 40}], ids=str)
+def test_best_is_never_farther_from_the_image(codec, mode, rate):
+    """At a quality, what counts is error and bits together."""
+    image = photo(120, 90, mode=mode)
+    if mode == "RGBA":
+        image.putalpha(Image.linear_gradient("L").resize((120, 90)))
+    plainly, best = (compress(codec, image, **rate, best=best) for best in (False, True))
+    gain = psnr(image, codec.decompress(best)) - psnr(image, codec.decompress(plainly))
+    assert len(best) <= rate.get("max_bytes", 2**30)
+    assert gain + 6 * np.log2(len(plainly) / len(best)) > -0.02
+
+
 def test_an_opaque_alpha_channel_costs_nothing(codec):
     image = photo(90, 60)
     assert compress(codec, image.convert("RGBA")) == compress(codec, image)

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ from titokzip.images import InputImage
 from titokzip.rate_control import Rate
 
 DEFAULT_MODEL = zoo.DEFAULT
+BEST = " --best"  # after a model, as on the command line
 BATCHES = {"cpu": (1, 16), "mps": (1, 16, 64), "cuda": (1, 16, 64, 256)}  # tiles or images
 
 
@@ -26,16 +29,17 @@ class Ours:
     def __init__(self, codec: Codec, model: str = "", reload: dict[str, Any] | None = None) -> None:
         """Wrap a codec; `model` and `reload` are what it was loaded by."""
         self.codec, self.model, self.reload = codec, model, reload or {}
+        self._best = model.endswith(BEST)
 
     @classmethod
     def load(cls, model: str, device: str, truncate: bool = False) -> "Ours":
-        """Load a model by name or path.
+        """Load a model by name or path; with --best behind it, its encoder tries more.
 
         Raises:
             ModelError: it is not here, or damaged.
         """
         how: dict[str, Any] = {"device": device, "truncate": truncate}
-        return cls(loading.load(model, **how), model, how)
+        return cls(loading.load(model.removesuffix(BEST), **how), model, how)
 
     @property
     def device(self) -> str:
@@ -59,7 +63,7 @@ class Ours:
 
     def encode(self, images: Iterable[InputImage], rate: Rate) -> Iterator[bytes | TitokzipError]:
         """Compress images in order; one that fails gives its error."""
-        yield from self.codec.compress_many(images, rate)
+        yield from self.codec.compress_many(images, replace(rate, best=self._best))
 
     def encode_one(self, image: InputImage, rate: Rate) -> bytes:
         """Compress an image.
@@ -67,7 +71,7 @@ class Ours:
         Raises:
             TitokzipError: it cannot be compressed.
         """
-        return self.codec.compress(image, rate)
+        return self.codec.compress(image, replace(rate, best=self._best))
 
     def decode(self, files: Iterable[bytes]) -> Iterator[Image.Image]:
         """Decode files in order, batched across files.
@@ -111,17 +115,24 @@ class Ours:
                 object.__delattr__(owner, name)
 
 
+def name_of(model: str) -> str:
+    """Name what is measured of a model, given by name or path, perhaps with --best behind it."""
+    name = Path(model.removesuffix(BEST)).name.removesuffix(".safetensors")
+    return name + BEST * model.endswith(BEST)
+
+
 def identity(model: str) -> dict[str, Any]:
-    """Say which model a name or path is.
+    """Say which model a name or path is, and whether its encoder tries more.
 
     Raises:
         ModelError: it is not here.
     """
-    manifest = zoo.find(model)
+    manifest = zoo.find(model.removesuffix(BEST))
     against = manifest.trained_against
     return {
         "name": manifest.name,
         "fingerprint": manifest.fingerprint.hex(),
         "digest": manifest.digest.hex(),
         "trained_against": None if against is None else list(against),
+        "best": model.endswith(BEST),
     }

@@ -78,7 +78,7 @@ class Settings:
         """Models by what their codecs are called: titokzip if there is one, else by name."""
         if len(self.models) == 1:
             return {OURS: self.models[0]}
-        return {f"{OURS} {Path(m).name.removesuffix('.safetensors')}": m for m in self.models}
+        return {f"{OURS} {ours.name_of(model)}": model for model in self.models}
 
 
 class AnotherRun(ValueError):

@@ -100,7 +100,7 @@ class Numbers(click.ParamType[Any]):
     "models",
     multiple=True,
     metavar="NAME",
-    help="Name of a model, or its file; again for another beside it.",
+    help="Name of a model, or its file, as 'xs' or 'xs --best'; again for another beside it.",
 )
 @click.option("--inception", type=_path, help="TorchScript inception-2015-12-05.pt, for rFID.")
 @click.option(

@@ -55,6 +55,7 @@ _number: dict[str, Any] = {"type": click.IntRange(1), "metavar": "N", "callback"
 @click.option("--max-bytes", help="Bytes of the whole file, at most.", **_number)
 @click.option("--tokens", help="Tokens kept of each tile.", **_number)
 @click.option("--tile", help="Pixels of the original that a tile covers, each way.", **_number)
+@click.option("--best", is_flag=True, help="Try more settings: slower, a little better.")
 @click.option("-m", "--model", default=None, metavar="NAME", help="Name of a model, or its file.")
 @click.option("--background", metavar="COLOUR", help="Flatten transparent images on this colour.")
 @click.option("--verify", is_flag=True, help="Decode every file again before it is written.")
@@ -67,6 +68,7 @@ def compress(
     max_bytes: int | None,
     tokens: int | None,
     tile: int | None,
+    best: bool,
     background: str | None,
     verify: bool,
     max_pixels: int | None,
@@ -91,7 +93,7 @@ def compress(
     options = FileOptions(**others)
     _check_output(options.output, SUFFIXES)
     _check_colour(background)
-    rate = _rate(quality, bpp, max_bytes, tokens, tile)
+    rate = _rate(quality, bpp, max_bytes, tokens, tile, best)
     shards = plan_shards(files, options) if are_shards(files) else []
     jobs = [] if shards else plan(files, SUFFIXES, renaming(SUFFIXES, ".ttk"), options)
     check_ray(options, bool(shards))
@@ -117,6 +119,8 @@ def compress(
             "--tokens and --tile are for models of tiles;"
             f" {codec.name} takes -q, --bpp or --max-bytes"
         )
+    if rate.best and codec.layout.tiles is not None:
+        raise click.UsageError(f"--best is for the embedded model, not for {codec.name}")
     start = {"load model": time.perf_counter() - begun}
 
     def code(jobs: "Iterable[Job]") -> "Iterator[Result]":

@@ -89,6 +89,8 @@ class _SignLogits:
 
     def __call__(self, phase: Phase, at: Positions) -> NDArray[np.intp]:
         """Give the logits + 192 of cells [n] of a phase to be positive."""
+        if not at[0].size:
+            return at[0]
         if self._maps is None:
             self._maps = signs.maps(self._band, self._contexts)
         place = at[0] * phase.stride + phase.row, at[1] * phase.stride + phase.column
@@ -97,37 +99,51 @@ class _SignLogits:
         return to_logits(sums * np.float32(SIGN_SCALE))
 
 
+class Writer:
+    """Writes an image's bands to layers."""
+
+    def __init__(self, model: ContextModel, layers: int, depth: int) -> None:
+        """Begin so many layers; `depth` is the number of levels of the pyramid."""
+        self.tables, self.layers, self._depth = model.tables, layers, depth
+        self._coders = [SymbolEncoder() for _ in range(layers)]
+
+    def begin(self, band: Band, coded: bool, logit: int) -> None:
+        """Begin a band: the first level has no flag that says whether it is coded."""
+        self._coder = self._coders[layer_of(band, self.layers, self._depth)]
+        if band.level != 0:
+            self._coder.encode(np.array([coded], np.int32), symbols.flag_rows(logit, self.tables))
+
+    def write(self, values: Values, logits: Logits, signs: NDArray[np.intp]) -> None:
+        """Write the integers [n] of a phase; `signs` has a logit for each that is not zero."""
+        symbols.encode_magnitudes(np.abs(values), logits, self.tables, self._coder)
+        if signs.size:
+            positive = (values[values != 0] > 0).astype(np.int32)
+            self._coder.encode(positive, symbols.sign_rows(signs, self.tables))
+
+    def payloads(self) -> list[bytes]:
+        """Finish the layers."""
+        return [coder.finish() for coder in self._coders]
+
+
 class _Encoder:
     """The source of integers that are known; writes them."""
 
     def __init__(self, integers: Integers, model: ContextModel, layers: int) -> None:
-        self.integers, self.tables = integers, model.tables
-        self._layers, self._depth = layers, len(integers.means) - 1
-        self._coders = [SymbolEncoder() for _ in range(layers)]
+        self._integers = integers
+        self.writer = Writer(model, layers, len(integers.means) - 1)
 
     def is_empty(self, band: Band, logit: int) -> bool:
-        self._coder = self._coders[layer_of(band, self._layers, self._depth)]
-        if band.level == 0:
-            return False
-        coded = bool(band.of_integers(self.integers).any())
-        self._coder.encode(np.array([coded], np.int32), symbols.flag_rows(logit, self.tables))
+        coded = band.level == 0 or bool(band.of_integers(self._integers).any())
+        self.writer.begin(band, coded, logit)
         return not coded
 
     def values(self, band: Band, phase: Phase, logits: Logits, signs: Signs) -> Values:
-        values = phase.of(band.of_integers(self.integers))
-        magnitudes = np.abs(values).ravel()
-        symbols.encode_magnitudes(magnitudes, logits, self.tables, self._coder)
-        at = _nonzero(values)
-        if at[0].size:
-            positive = (values[at] > 0).astype(np.int32)
-            self._coder.encode(positive, symbols.sign_rows(signs(at), self.tables))
+        values = phase.of(band.of_integers(self._integers))
+        self.writer.write(values.ravel(), logits, signs(nonzero(values)))
         return values
 
     def keep(self, band: Band, values: Values) -> bool:
         return True
-
-    def payloads(self) -> list[bytes]:
-        return [coder.finish() for coder in self._coders]
 
 
 class _Decoder:
@@ -152,7 +168,7 @@ class _Decoder:
     def values(self, band: Band, phase: Phase, logits: Logits, signs: Signs) -> Values:
         shape = phase.of(band.of_integers(self._integers)).shape
         values = symbols.decode_magnitudes(logits, self.tables, self._coder).reshape(shape)
-        at = _nonzero(values)
+        at = nonzero(values)
         if at[0].size:
             positive = self._coder.decode(symbols.sign_rows(signs(at), self.tables))
             values[at] *= 2 * positive - 1
@@ -162,7 +178,7 @@ class _Decoder:
         return True
 
 
-def _nonzero(values: Values) -> Positions:
+def nonzero(values: Values) -> Positions:
     """List the cells [n] that are not zero."""
     rows, columns = np.nonzero(values)
     return rows, columns
@@ -189,7 +205,7 @@ def encode(integers: Integers, step: int, model: ContextModel, layers: int = 1) 
     encoder = _Encoder(integers, model, layers)
     shape = integers.blocks.shape
     code_bands(Integers.zeros(shape[0], *shape[-2:]), step, model, encoder)
-    return encoder.payloads()
+    return encoder.writer.payloads()
 
 
 def decode(

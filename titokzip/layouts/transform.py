@@ -25,8 +25,9 @@ from titokzip.errors import FormatError, RateError, TitokzipError
 from titokzip.images import LARGE, InputImage
 from titokzip.layouts.protocol import Encoded, Size
 from titokzip.rate_control import Rate
-from titokzip.tokenizers.embedded.quantizer import dequantize, step_size
-from titokzip.tokenizers.embedded.rate_control import Encoder
+from titokzip.tokenizers.embedded.quantizer import dequantize
+from titokzip.tokenizers.embedded.rate_control import Encoder, Judge
+from titokzip.tokenizers.embedded.search import Encoded as Coded
 from titokzip.transform import planes as channels
 from titokzip.transform.bands import flatten
 from titokzip.transform.pyramid import Integers, synthesise
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
 Planes = NDArray[np.float32]
 
-FINEST_REFINED = 96  # step index: the network gains nothing over finer ones
-EXACT = 0.001  # squared error over the squared step; below it an image is near its original already
 _LANCZOS = Image.Resampling.LANCZOS
 
 
@@ -106,7 +105,7 @@ class Transformed:
         """Decode files in order."""
         for contents, size in files:
             try:
-                yield self._image(contents, size)
+                yield self._image(contents.header, self._integers(contents), size)
             except TitokzipError as error:
                 yield error
 
@@ -119,25 +118,37 @@ class Transformed:
             raise RateError("tokens and tile are for models of tiles; this one takes a quality")
         limit = rate.limit(*image.size)
         planes = channels.to_planes(_pixels(image))
-        encoder = Encoder(planes, self.context_model, image.size)
+        judge = self._judge(image, planes) if rate.best else None
+        encoder = Encoder(planes, self.context_model, image.size, judge)
         if limit is None:
             coded = encoder.at_quality(rate.effective_quality)
         else:
             coded = encoder.within(limit, lambda *found: self._file_size(image, *found))
-        refined = coded.step >= FINEST_REFINED and coded.error > EXACT * step_size(coded.step) ** 2
-        header = self._header(image, coded.step, coded.blocks, len(coded.payloads), refined)
-        return Encoded(header, coded.payloads, flatten(coded.integers))
+        return Encoded(self._header(image, coded), coded.payloads, flatten(coded.integers))
 
-    def _header(
-        self, image: InputImage, step: int, blocks: int, layers: int, refined: bool = False
-    ) -> Header:
-        layout = TransformLayout(step, blocks, refined)
+    def _judge(self, image: InputImage, planes: Planes) -> Judge:
+        """Compare files of an image with its planes [C, H, W]."""
+        size = planes.shape[2], planes.shape[1]
+
+        def error(coded: Coded) -> float:
+            decoded = self._image(self._header(image, coded), coded.integers, size)
+            pixels = np.asarray(decoded).reshape(*planes.shape[1:], -1)
+            return float(np.square(channels.to_planes(pixels) - planes).sum(axis=0).mean())
+
+        return error
+
+    def _header(self, image: InputImage, coded: Coded) -> Header:
+        layout = TransformLayout(coded.step, coded.blocks, coded.refined)
+        return self._with(image, layout, len(coded.payloads))
+
+    def _with(self, image: InputImage, layout: TransformLayout, layers: int) -> Header:
         alpha = image.alpha is not None
         return Header(self.fingerprint, *image.size, layout, image.grey, alpha, layers)
 
     def _file_size(self, image: InputImage, blocks: int, lengths: Sequence[int]) -> int:
         """Count the bytes of a file; its step does not matter."""
-        return packed_size(self._header(image, MAX_STEP, blocks, len(lengths)), list(lengths))
+        header = self._with(image, TransformLayout(MAX_STEP, blocks), len(lengths))
+        return packed_size(header, list(lengths))
 
     def _integers(self, contents: Contents) -> Integers:
         header, layout = contents.header, _layout(contents.header)
@@ -152,9 +163,9 @@ class Transformed:
             header.layers,
         )
 
-    def _image(self, contents: Contents, size: Size | None) -> Image.Image:
-        header, layout = contents.header, _layout(contents.header)
-        planes = synthesise(dequantize(self._integers(contents), layout.step))
+    def _image(self, header: Header, integers: Integers, size: Size | None) -> Image.Image:
+        layout = _layout(header)
+        planes = synthesise(dequantize(integers, layout.step))
         decoded = channels.to_channels(planes)
         colours, alpha = np.split(decoded, [len(decoded) - header.alpha])
         if layout.refined:

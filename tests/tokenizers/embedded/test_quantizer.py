@@ -46,6 +46,13 @@ def test_the_bits_are_about_those_of_the_payload(context_model, planes, step):
     assert len(payload) * 8 == pytest.approx(quantized.bits, rel=0.15, abs=16)
 
 
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("step", [20, 120, 200])
+def test_it_writes_what_the_encoder_would(context_model, planes, step, layers):
+    quantized = quantize(analyse(planes), step, context_model, layers=layers)
+    assert quantized.payloads == coder.encode(quantized.integers, step, context_model, layers)
+
+
 def test_a_finer_step_or_a_cheaper_bit_means_less_error(context_model, planes):
     coefficients = analyse(planes)
     errors = [quantize(coefficients, step, context_model).error for step in (170, 120)]

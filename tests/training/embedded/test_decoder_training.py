@@ -22,13 +22,15 @@ from titokzip.training.embedded import parts, trainer
 from titokzip.training.embedded.batches import Batches
 from titokzip.training.embedded.commands import main
 from titokzip.training.embedded.parts import Item, Items, Record
-from titokzip.training.embedded.perceptual import Perceptual
+from titokzip.training.embedded.perceptual import WEIGHT, Perceptual
 from titokzip.training.embedded.trainer import PLANS, Run
 from titokzip.training.embedded.weights import export, read_decoder
+from titokzip.training.losses.adversarial import Adversarial
 from titokzip.training.losses.lpips import LPIPS
 from titokzip.training.trainer import Diverged
 
 STEPS = 12
+ADVERSARIAL = Adversarial(weight=0.2, start=1, rate=1e-2, width=4, stages=1)
 
 
 @pytest.fixture(scope="session")
@@ -133,10 +135,11 @@ def test_the_perceptual_run_lowers_the_distance_and_goes_on(data_folder, tmp_pat
     def begin(out):
         torch.manual_seed(0)
         network = RefinementNetwork(TINY)
-        return Run(plan, 6, data_folder, out, network, Perceptual(LPIPS(((4, 4), (6,)))))
+        loss = Perceptual(LPIPS(((4, 4), (6,))), ADVERSARIAL)
+        return Run(plan, 6, data_folder, out, network, loss)
 
     assert begin(tmp_path / "whole").train()
-    assert {"lpips", "error"} <= set(log(tmp_path / "whole")[0])
+    assert {"lpips", "error", "discriminator"} <= set(log(tmp_path / "whole")[0])
     stopped = begin(tmp_path / "stopped")
     assert not stopped.train(stop_at(2))
     resumed = begin(tmp_path / "stopped")
@@ -144,6 +147,21 @@ def test_the_perceptual_run_lowers_the_distance_and_goes_on(data_folder, tmp_pat
     assert resumed.train()
     one, two = (weights(tmp_path / out, plan.name) for out in ("whole", "stopped"))
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_the_discriminator_learns_and_is_pleased(data_folder):
+    torch.manual_seed(0)
+    network = RefinementNetwork(TINY).to(torch.bfloat16)
+    batch = Batches(Items(data_folder / "train"), 0).draw(32, 2**14)
+    loss = Perceptual(LPIPS(((4, 4), (6,))), ADVERSARIAL)
+    losses = []
+    for _ in range(12):
+        loss.loss_of(network, batch)
+        losses += loss.learn().values()
+    assert len(losses) == 11  # it starts at the second step
+    assert losses[-1] < losses[0]
+    alone, parts = loss.loss_of(network, batch)
+    assert alone.item() != pytest.approx(parts["error"] + WEIGHT * parts["lpips"], rel=1e-3)
 
 
 def test_the_gradient_of_the_distance_reaches_both_outputs(data_folder):

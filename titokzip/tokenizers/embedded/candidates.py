@@ -101,6 +101,10 @@ class Candidates:
         """List a place in `sizes` and those next to it."""
         return [i for i in (index, index - 1, index + 1) if 0 <= i < len(self.sizes)]
 
+    def around(self, index: int) -> list[int]:
+        """List a place in `sizes` and the two on either side."""
+        return [i for i in range(index - 2, index + 3) if 0 <= i < len(self.sizes)]
+
     def best(self, slope: float) -> int:
         """Search the place of the working size of least cost at a slope."""
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titokzip.entropy import symbols
-from titokzip.entropy.coder import Signs, code_bands
+from titokzip.entropy.coder import Signs, Writer, code_bands, nonzero
 from titokzip.entropy.context_model import ContextModel
 from titokzip.entropy.neighbours import Phase
 from titokzip.entropy.range_coder import PRECISION
@@ -70,12 +70,18 @@ class Costs:
 
 
 class Quantizer:
-    """A source of integers: the cheapest of a few candidates, group by group."""
+    """A source of integers: the cheapest of a few candidates, group by group; writes them."""
 
     def __init__(
-        self, coefficients: Coefficients, step: int, model: ContextModel, weight: float = LAMBDA
+        self,
+        coefficients: Coefficients,
+        step: int,
+        model: ContextModel,
+        weight: float = LAMBDA,
+        layers: int = 1,
     ) -> None:
         self.coefficients, self.weight = coefficients, weight
+        self.writer = Writer(model, layers, len(coefficients.means) - 1)
         self.steps = plane_steps(step, coefficients.blocks.shape[0])
         self.costs = Costs(model.tables)
         excess = self.costs.yes[0] - self.costs.no[0]
@@ -87,9 +93,10 @@ class Quantizer:
         """Begin a band; one of small coefficients is empty."""
         self._scaled = band.of(self.coefficients) * (1 / self.steps[band.plane])
         self._logit, self._bits, self._gain = logit, 0.0, 0.0
+        self._phases: list[tuple[Values, Logits, NDArray[np.intp]]] = []
         if band.level == 0 or np.abs(self._scaled).max() >= _SMALL:
             return False
-        self.bits += self.costs.flag(False, logit)
+        self._drop(band)
         return True
 
     def values(self, band: Band, phase: Phase, logits: Logits, signs: Signs) -> Values:
@@ -108,6 +115,7 @@ class Quantizer:
         self._bits += float(bits.sum())
         chosen = upper.reshape(scaled.shape)
         found: Values = np.where(scaled < 0, -chosen, chosen)
+        self._phases.append((found.ravel(), logits, signs(nonzero(found))))
         return found
 
     def _choose(
@@ -128,20 +136,24 @@ class Quantizer:
         return chosen, bits
 
     def keep(self, band: Band, values: Values) -> bool:
-        """Tell whether a band is worth its bits."""
-        saved = self._gain * float(self.steps[band.plane]) ** 2
-        if band.level == 0:
-            self.bits += self._bits
-            self.saved += saved
-            return True
-        coded = self.costs.flag(True, self._logit)
-        empty = self.costs.flag(False, self._logit)
-        if not values.any() or self._gain < self.weight * (self._bits + coded - empty):
-            self.bits += empty
-            return False
-        self.bits += self._bits + coded
-        self.saved += saved
+        """Write a band if it is worth its bits, and tell whether it is."""
+        if band.level != 0:
+            flag = self.costs.flag(True, self._logit)
+            more = self._bits + flag - self.costs.flag(False, self._logit)
+            if not values.any() or self._gain < self.weight * more:
+                self._drop(band)
+                return False
+            self.bits += flag
+        self.bits += self._bits
+        self.saved += self._gain * float(self.steps[band.plane]) ** 2
+        self.writer.begin(band, True, self._logit)
+        for phase in self._phases:
+            self.writer.write(*phase)
         return True
+
+    def _drop(self, band: Band) -> None:
+        self.bits += self.costs.flag(False, self._logit)
+        self.writer.begin(band, False, self._logit)
 
 
 def dequantize(integers: Integers, step: int) -> Coefficients:
@@ -165,18 +177,24 @@ class Quantized:
     """An image after quantisation."""
 
     integers: Integers
+    payloads: list[bytes]  # the layers
     bits: float  # that they take, all but exactly
     error: float  # squared error of the working image
 
 
 def quantize(
-    coefficients: Coefficients, step: int, model: ContextModel, weight: float = LAMBDA
+    coefficients: Coefficients,
+    step: int,
+    model: ContextModel,
+    weight: float = LAMBDA,
+    layers: int = 1,
 ) -> Quantized:
-    """Quantise coefficients; `weight` is in squared steps a bit."""
+    """Quantise coefficients and code them; `weight` is in squared steps a bit."""
     shape = coefficients.blocks.shape
     integers = Integers.zeros(shape[0], *shape[-2:])
-    quantizer = Quantizer(coefficients, step, model, weight)
+    quantizer = Quantizer(coefficients, step, model, weight, layers)
     code_bands(integers, step, model, quantizer)
     parts = [band for level in coefficients.means for band in level] + [coefficients.blocks]
     energy = sum(float(np.vdot(part, part)) for part in parts)
-    return Quantized(integers, quantizer.bits, max(energy - quantizer.saved, 0.0))
+    error = max(energy - quantizer.saved, 0.0)
+    return Quantized(integers, quantizer.writer.payloads(), quantizer.bits, error)

@@ -1,11 +1,13 @@
-"""The loss of the perceptual variant: squared errors and LPIPS over VGG16.
+"""The loss of the perceptual variant: squared errors, LPIPS over VGG16, and a discriminator.
 
-LPIPS sees the image at twice the working size where the photo has it, else the working image.
+Both see the image at twice the working size where the photo has it, else the working image. LPIPS
+alone teaches the network a fine mesh, which VGG16 takes for texture; the discriminator knows that
+no photo has it.
 
 B crops, S pixels a side.
 """
 
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,39 +15,99 @@ from torch import Tensor
 from titokzip.tokenizers.embedded.network import RefinementNetwork
 from titokzip.training.embedded.batches import Batch
 from titokzip.training.embedded.objective import loss_of
+from titokzip.training.losses.adversarial import Adversarial, Adversary
 from titokzip.training.losses.lpips import LPIPS
 
-WEIGHT: Final = 2.0  # of LPIPS, whose values are about a half
+WEIGHT: Final = 10.0  # of LPIPS, whose values are about a quarter
 STAGES: Final = 4  # of VGG16's five; a position of the last sees more than a crop
+SHIFTS: Final = 8  # pixels, fewer than which crops are moved against the grid of VGG16's poolings
+ADVERSARIAL: Final = Adversarial(weight=0.2, start=100, rate=3e-4, width=24, stages=2)
+_MOMENTA: Final = (0.5, 0.99)  # of the discriminator's optimizer
+
+
+class Pair(NamedTuple):
+    """Crops of one size, 0 to 1."""
+
+    decoded: Tensor  # [b, 3, s, s]
+    original: Tensor  # [b, 3, s, s]
+    share: float  # of the batch
 
 
 class Perceptual:
-    """The loss around a frozen network."""
+    """The loss around a frozen network and a discriminator that learns."""
 
-    def __init__(self, lpips: LPIPS) -> None:
+    def __init__(self, lpips: LPIPS, adversarial: Adversarial = ADVERSARIAL) -> None:
         """Take LPIPS over VGG16; it is cut to its first stages, frozen and converted."""
         lpips.stages, lpips.heads = lpips.stages[:STAGES], lpips.heads[:STAGES]
         lpips.requires_grad_(False).to(torch.bfloat16)
         self.lpips = lpips.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.adversary = Adversary(adversarial).to(next(lpips.parameters()).device)
+        self.optimizer = torch.optim.AdamW(
+            self.adversary.parameters(), adversarial.rate, _MOMENTA, weight_decay=0.0
+        )
+        self.steps = 0
+        self._pairs: list[Pair] = []  # of the latest batch
 
     def loss_of(self, network: RefinementNetwork, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Give the loss of a batch, and its parts."""
         refined = network(batch.decoded, batch.step, batch.size)
-        error = loss_of(refined, batch)
-        double = batch.has_double
+        error, double = loss_of(refined, batch), batch.has_double
         pairs = (
             (refined.double[double], batch.double),
             (refined.working[~double], batch.original[~double]),
         )
-        distance = error.new_zeros(())
-        for decoded, original in pairs:
-            if len(decoded):
-                share = len(decoded) / len(batch.decoded)
-                distance = distance + share * self.lpips(*map(_converted, (decoded, original)))
+        self._pairs = [
+            Pair(decoded / 255, original / 255, len(decoded) / len(batch.decoded))
+            for decoded, original in pairs
+            if len(decoded)
+        ]
+        distances = [pair.share * self.lpips(*_shifted(*pair[:2])) for pair in self._pairs]
+        distance = torch.stack(distances).sum()
         parts = {"error": float(error.detach()), "lpips": float(distance.detach())}
-        return error + WEIGHT * distance, parts
+        loss = error + WEIGHT * distance
+        if self.adversary.acts(self.steps):
+            logits = [
+                pair.share * self.adversary.judge(pair.decoded).mean() for pair in self._pairs
+            ]
+            loss = loss - self.adversary.how.weight * torch.stack(logits).sum()
+        return loss, parts
+
+    def learn(self) -> dict[str, float]:
+        """Teach the discriminator what the latest batch became; after the network's gradients."""
+        self.steps += 1
+        if not self.adversary.acts(self.steps - 1):
+            return {}
+        losses = [
+            pair.share * self.adversary(pair.original, pair.decoded)[0] for pair in self._pairs
+        ]
+        loss = torch.stack(losses).sum()
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.adversary.before_step()
+        return {"discriminator": float(loss.detach())}
+
+    def state(self) -> dict[str, Any]:
+        """Gather everything that a resumed run needs."""
+        return {
+            "adversary": self.adversary.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "steps": self.steps,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gathered.
+
+        Raises:
+            LookupError, RuntimeError, ValueError: it is another network's.
+        """
+        self.adversary.load_state_dict(state["adversary"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.steps = state["steps"]
 
 
-def _converted(images: Tensor) -> Tensor:
-    """Convert images of 0..255 to 0..1, in the precision of the network."""
-    return (images / 255).to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
+def _shifted(*images: Tensor) -> list[Tensor]:
+    """Cut the first rows and columns [0, SHIFTS) off images of 0..1, the same from all of them."""
+    y, x = torch.randint(SHIFTS, (2,)).tolist()
+    cut = [image[:, :, y:, x:].to(torch.bfloat16) for image in images]
+    return [image.contiguous(memory_format=torch.channels_last) for image in cut]

@@ -67,7 +67,11 @@ _STAGES = (
 PLANS: Final = {
     "xs": Plan("xs", _STAGES, 0.004, 0.001),
     "xs-perceptual": Plan(
-        "xs-perceptual", (Stage(1.0, 64, 2**15),), 0.001, 0.0003, perceptual=True
+        "xs-perceptual",
+        (Stage(0.7, 64, 2**15), Stage(1.0, 96, 2**15)),
+        0.0015,
+        0.0004,
+        perceptual=True,
     ),
 }
 
@@ -147,6 +151,8 @@ class Run:
         norm = self.optimizer.step(progress)
         if not math.isfinite(norm):
             raise Diverged(f"the gradient of step {self.steps} has norm {norm}")
+        if self.perceptual:
+            terms |= self.perceptual.learn()
         return {"loss": value, "norm": norm, **terms}
 
     def _means(self) -> dict[str, float]:
@@ -177,6 +183,7 @@ class Run:
             "step": self.steps,
             "total": self.total,
             "name": self.plan.name,
+            "perceptual": self.perceptual.state() if self.perceptual else None,
         }
         checkpoint.save(state, self.out / checkpoint.RESUME)
 
@@ -194,6 +201,8 @@ class Run:
         try:
             self.optimizer.restore(state["optimizer"])
             self.batches.restore(state["batches"])
+            if self.perceptual:
+                self.perceptual.restore(state["perceptual"])
             torch.set_rng_state(state["torch"])
         except checkpoint.UNREADABLE as error:
             raise ModelError(f"{path}: does not fit this network") from error
