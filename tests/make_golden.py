@@ -41,6 +41,10 @@ def codecs() -> dict[str, Codec]:
 def images() -> dict[str, tuple[Image.Image, Rate]]:
     transparent = photo(60, 44)
     transparent.putalpha(Image.linear_gradient("L").resize((60, 44)))
+    cut_out = photo(64, 48)
+    disc = Image.new("L", (64, 48))
+    ImageDraw.Draw(disc).ellipse([10, 6, 53, 41], fill=255)
+    cut_out.putalpha(disc)
     bars = Image.new("RGB", (48, 32), "white")
     for i, colour in enumerate(["red", "lime", "blue", "black"]):
         ImageDraw.Draw(bars).rectangle([12 * i, 0, 12 * i + 11, 31], fill=colour)
@@ -50,6 +54,7 @@ def images() -> dict[str, tuple[Image.Image, Rate]]:
         "xs-layers": (photo(240, 180), Rate(max_bytes=4500)),
         "xs-grey": (photo(90, 61, mode="L"), Rate(quality=60)),
         "xs-alpha": (transparent, Rate(quality=40)),
+        "xs-mask": (cut_out, Rate(quality=40)),
         "xs-bars": (bars, Rate(quality=100)),
         "xs-pixel": (photo(1, 1), Rate()),
         "xs-strip": (photo(300, 2), Rate(quality=70)),

@@ -41,7 +41,9 @@ def test_a_huge_limit_does_not_enlarge_a_small_image():
     assert sum(tokenizer.batches) <= 4
 
 
-@pytest.mark.parametrize("rate", [Rate(max_bytes=10), Rate(bpp=1e-6), Rate(tokens=5), Rate(best=True)], ids=str)
+@pytest.mark.parametrize(
+    "rate", [Rate(max_bytes=10), Rate(bpp=1e-6), Rate(tokens=5), Rate(best=True)], ids=str
+)
 def test_what_cannot_be_reached_is_refused(rate):
     with pytest.raises(RateError):
         TOY.compress(plain(photo(100, 100)), rate)

@@ -55,6 +55,25 @@ def test_every_mode_comes_back(codec, mode):
     assert psnr(image, decoded) > 28
 
 
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_a_mask_is_cheap_and_stays_hard(codec, mode):
+    """Drawn at a fourth of its height, with noise where nobody sees it."""
+    image = photo(128, 96, mode=mode[:-1])
+    alpha = Image.new("L", image.size)
+    ImageDraw.Draw(alpha).ellipse([24, 12, 104, 84], fill=255)
+    noise = Image.effect_noise(image.size, 90).convert(image.mode)
+    plainly = len(compress(codec, image, quality=50))
+    image.paste(noise, mask=alpha.point(lambda level: 255 - level))
+    image.putalpha(alpha)
+    data = compress(codec, image, quality=50)
+    decoded = codec.decompress(data)
+    assert layout_of(data).mask
+    assert len(data) < plainly + 350
+    assert psnr(alpha, decoded.getchannel("A")) > 28
+    levels = np.asarray(decoded.getchannel("A"))
+    assert ((levels > 15) & (levels < 240)).mean() < 0.06
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 @pytest.mark.parametrize("rate", [{"max_bytes": 300}, {"quality": 40}], ids=str)
 def test_best_is_never_farther_from_the_image(codec, mode, rate):

@@ -21,7 +21,7 @@ MAX_STEP: Final = 255
 _VERSIONS = range(0x54, 0x60)  # the second byte of versions 0, 1, ...
 START: Final = bytes([MAGIC, _VERSIONS[VERSION]])  # of every file of this version
 _TILES, _GREY, _DEFAULT_SIZE, _MORE = 1, 2, 4, 8  # flags
-_ALPHA, _SECTIONS, _UNREFINED, _KNOWN = 8, 16, 32, 63  # more flags, and all of them
+_ALPHA, _SECTIONS, _UNREFINED, _MASK, _KNOWN = 8, 16, 32, 64, 127  # more flags, and all of them
 _CRITICAL = 128  # the first tag of sections that a reader must know
 _SMALL = 16  # columns and rows of a grid that one byte can hold
 _LARGE = 255  # in its place: the grid is larger
@@ -50,6 +50,7 @@ class TransformLayout:
     step: int  # index of the quantisation step, 0 to MAX_STEP; a larger one is coarser
     blocks: int  # along the shorter side of the working image; 0: the image at its own size
     refined: bool = True  # the decoder network improves the image
+    mask: bool = False  # alpha is all or nothing, but for hard edges
 
     def __post_init__(self) -> None:
         if not 0 <= self.step <= MAX_STEP or not 0 <= self.blocks <= MAX_SIDE:
@@ -86,11 +87,11 @@ def pack_header(header: Header) -> bytes:
     """Write a header in the fewest bytes."""
     layout = header.layout
     tiles = isinstance(layout, TileLayout)
-    unrefined = isinstance(layout, TransformLayout) and not layout.refined
+    special = 0 if isinstance(layout, TileLayout) else _special(layout)
     codebook = CODEBOOKS.index(header.model) + 1 if header.model in CODEBOOKS else 0
     size = header.width, header.height
     default_size = size == _default_size(layout)
-    more = header.layers - 1 | _ALPHA * header.alpha | _UNREFINED * unrefined
+    more = header.layers - 1 | _ALPHA * header.alpha | special
     flags = _TILES * tiles | _GREY * header.grey | _DEFAULT_SIZE * default_size
     flags |= _MORE * bool(more) | codebook << 4
     return b"".join(
@@ -116,8 +117,9 @@ def read_header(reader: ByteReader) -> Header:
     if more & ~_KNOWN or (flags & _MORE and not more):
         raise FormatError("made by a newer titokzip, or damaged: unknown flags")
     model = _read_model(reader, flags >> 4)
-    layout = _read_layout(reader, bool(flags & _TILES), not more & _UNREFINED)
-    if flags & _TILES and more & (_ALPHA | _UNREFINED):
+    layout = _read_layout(reader, bool(flags & _TILES), more)
+    foreign = more & (_ALPHA | _UNREFINED | _MASK) if flags & _TILES else 0
+    if foreign or (more & _MASK and not more & _ALPHA):
         raise FormatError("made by a newer titokzip, or damaged: unknown flags")
     size = _default_size(layout)
     if not flags & _DEFAULT_SIZE:
@@ -152,9 +154,14 @@ def _pack_layout(layout: TileLayout | TransformLayout) -> bytes:
     return _pack_grid(layout.grid) + bytes([layout.tokens - 1])
 
 
-def _read_layout(reader: ByteReader, tiles: bool, refined: bool) -> TileLayout | TransformLayout:
+def _special(layout: TransformLayout) -> int:
+    return _UNREFINED * (not layout.refined) | _MASK * layout.mask
+
+
+def _read_layout(reader: ByteReader, tiles: bool, more: int) -> TileLayout | TransformLayout:
     if not tiles:
-        return TransformLayout(reader.take(1)[0], reader.varint(), refined)
+        special = not more & _UNREFINED, bool(more & _MASK)
+        return TransformLayout(reader.take(1)[0], reader.varint(), *special)
     grid = _read_grid(reader)
     return TileLayout(grid, reader.take(1)[0] + 1)
 

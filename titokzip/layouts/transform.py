@@ -32,6 +32,7 @@ from titokzip.transform import planes as channels
 from titokzip.transform.bands import flatten
 from titokzip.transform.pyramid import Integers, synthesise
 from titokzip.transform.resample import enlarge
+from titokzip.transform.transparency import is_mask, with_hidden_colours
 from titokzip.transform.working_size import working_blocks
 
 if TYPE_CHECKING:
@@ -117,37 +118,42 @@ class Transformed:
         if rate.for_tiles:
             raise RateError("tokens and tile are for models of tiles; this one takes a quality")
         limit = rate.limit(*image.size)
-        planes = channels.to_planes(_pixels(image))
-        judge = self._judge(image, planes) if rate.best else None
+        mask = image.alpha is not None and is_mask(image.alpha)
+        planes = channels.to_planes(_pixels(image), mask)
+        if image.alpha is not None:
+            planes = with_hidden_colours(planes, np.asarray(image.alpha) == 0)
+        judge = self._judge(image, planes, mask) if rate.best else None
         encoder = Encoder(planes, self.context_model, image.size, judge)
         if limit is None:
             coded = encoder.at_quality(rate.effective_quality)
         else:
-            coded = encoder.within(limit, lambda *found: self._file_size(image, *found))
-        return Encoded(self._header(image, coded), coded.payloads, flatten(coded.integers))
+            coded = encoder.within(limit, lambda *found: self._file_size(image, mask, *found))
+        header = self._header(image, coded, mask)
+        return Encoded(header, coded.payloads, flatten(coded.integers))
 
-    def _judge(self, image: InputImage, planes: Planes) -> Judge:
+    def _judge(self, image: InputImage, planes: Planes, mask: bool) -> Judge:
         """Compare files of an image with its planes [C, H, W]."""
         size = planes.shape[2], planes.shape[1]
 
         def error(coded: Coded) -> float:
-            decoded = self._image(self._header(image, coded), coded.integers, size)
+            decoded = self._image(self._header(image, coded, mask), coded.integers, size)
             pixels = np.asarray(decoded).reshape(*planes.shape[1:], -1)
-            return float(np.square(channels.to_planes(pixels) - planes).sum(axis=0).mean())
+            return float(np.square(channels.to_planes(pixels, mask) - planes).sum(axis=0).mean())
 
         return error
 
-    def _header(self, image: InputImage, coded: Coded) -> Header:
-        layout = TransformLayout(coded.step, coded.blocks, coded.refined)
+    def _header(self, image: InputImage, coded: Coded, mask: bool) -> Header:
+        layout = TransformLayout(coded.step, coded.blocks, coded.refined, mask)
         return self._with(image, layout, len(coded.payloads))
 
     def _with(self, image: InputImage, layout: TransformLayout, layers: int) -> Header:
         alpha = image.alpha is not None
         return Header(self.fingerprint, *image.size, layout, image.grey, alpha, layers)
 
-    def _file_size(self, image: InputImage, blocks: int, lengths: Sequence[int]) -> int:
-        """Count the bytes of a file; its step does not matter."""
-        header = self._with(image, TransformLayout(MAX_STEP, blocks), len(lengths))
+    def _file_size(self, image: InputImage, mask: bool, blocks: int, lengths: Sequence[int]) -> int:
+        """Count the bytes of a file, or one too many; its step does not matter."""
+        layout = TransformLayout(MAX_STEP, blocks, False, mask)
+        header = self._with(image, layout, len(lengths))
         return packed_size(header, list(lengths))
 
     def _integers(self, contents: Contents) -> Integers:
@@ -166,7 +172,7 @@ class Transformed:
     def _image(self, header: Header, integers: Integers, size: Size | None) -> Image.Image:
         layout = _layout(header)
         planes = synthesise(dequantize(integers, layout.step))
-        decoded = channels.to_channels(planes)
+        decoded = channels.to_channels(planes, layout.mask)
         colours, alpha = np.split(decoded, [len(decoded) - header.alpha])
         if layout.refined:
             rows, columns = colours.shape[1:]

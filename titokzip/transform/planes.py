@@ -17,23 +17,30 @@ from titokzip.transform.working_size import working_blocks
 Planes = NDArray[np.float32]
 
 CENTRE = 128
+MASK_SCALE = np.float32(0.25)  # of alpha that is a mask
+MASK_SLOPE = 2  # to which a mask is steepened when it is decoded; errors beyond 0 and 255 vanish
 _GREY = np.float32(3**0.5)  # the luma of a unit of grey
 
 
-def to_planes(pixels: NDArray[np.uint8]) -> Planes:
-    """Convert pixels [H, W, C] to planes [C, H, W]."""
+def to_planes(pixels: NDArray[np.uint8], mask: bool = False) -> Planes:
+    """Convert pixels [H, W, C] to planes [C, H, W]; alpha that is a mask is scaled down."""
     centred = pixels.transpose(2, 0, 1).astype(np.float32) - CENTRE
+    if mask:
+        centred[-1] *= MASK_SCALE
     if len(centred) < 3:
         return centred * _GREY
     colours = np.tensordot(ROTATION, centred[:3], 1)
     return np.concatenate([colours, centred[3:] * _GREY])
 
 
-def to_channels(planes: Planes) -> Planes:
+def to_channels(planes: Planes, mask: bool = False) -> Planes:
     """Convert planes [C, H, W] to channels [C, H, W], 0 to 255 but not clipped."""
     if len(planes) < 3:
-        return planes / _GREY + CENTRE
-    channels = np.concatenate([np.tensordot(ROTATION.T, planes[:3], 1), planes[3:] / _GREY])
+        channels = planes / _GREY
+    else:
+        channels = np.concatenate([np.tensordot(ROTATION.T, planes[:3], 1), planes[3:] / _GREY])
+    if mask:
+        channels[-1] *= MASK_SLOPE / MASK_SCALE
     return channels + CENTRE
 
 
