@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and nothing is left behind."""
 
+import errno
 import os
 import signal
 import stat
@@ -97,6 +98,16 @@ class TestWriting:
             write_atomically(tmp_path / "old", b"new", Manner(durable=True))
         assert names(tmp_path) == ["old"]
         assert (tmp_path / "old").read_bytes() == b"old"
+
+    def test_a_folder_that_refuses_is_named(self, tmp_path, monkeypatch):
+        def refuse(*_):
+            raise PermissionError(errno.EACCES, "Permission denied", "what nobody knows")
+
+        monkeypatch.setattr(os, "open", refuse)
+        with pytest.raises(PermissionError) as caught:
+            write_atomically(tmp_path / "a", b"data")
+        assert caught.value.filename == str(tmp_path)
+        assert caught.value.errno == errno.EACCES
 
     def test_what_is_durable_is_on_the_disk_with_its_name(self, tmp_path, monkeypatch):
         synced = []

@@ -89,7 +89,10 @@ def _draft(folder: Path, permissions: int) -> Iterator[tuple[BinaryIO, Path | No
     handle, name = _nameless(folder, permissions), None
     if handle is None:
         name = _temporary(folder)
-        handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, permissions)
+        try:
+            handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, permissions)
+        except OSError as error:  # nobody knows the temporary name
+            raise type(error)(error.errno, error.strerror, str(folder)) from error
     try:
         with os.fdopen(handle, "wb") as file:
             _lock(file)
