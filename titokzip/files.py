@@ -23,6 +23,8 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+from titokzip.errors import TitokzipError
+
 TEMPORARY_PREFIX = ".titokzip-"
 _PERMISSIONS = 0o666  # of a new file, less what the process masks
 _YOUNG = 60  # seconds; a file of that age may have been opened and not locked yet
@@ -59,6 +61,18 @@ def write_atomically(
             file.write(part)
             digest.update(part)
     return digest.digest()
+
+
+def read_bounded(file: BinaryIO, limit: int) -> bytes:
+    """Read all of a file.
+
+    Raises:
+        TitokzipError: it has more bytes than the limit.
+    """
+    data = file.read(limit + 1)
+    if len(data) > limit:
+        raise TitokzipError(f"more than {limit:,} bytes are not read")
+    return data
 
 
 @contextmanager

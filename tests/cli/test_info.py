@@ -83,6 +83,14 @@ def test_damage_is_told(folder, name, status, error):
         assert error in line
 
 
+def test_a_file_that_is_much_too_long_is_not_called_damaged(folder, monkeypatch):
+    monkeypatch.setattr(container, "MAX_BYTES", 20)
+    for command in ("info", "test"):
+        line = run(command, folder / "whole.ttk", code=1).stdout.splitlines()[0]
+        assert line.startswith(f"{folder / 'whole.ttk'}: unreadable")
+        assert "more than 20 bytes are not read" in line
+
+
 def test_whole_files_pass_the_test(folder):
     assert run("test", folder / "whole.ttk").stdout == f"{folder / 'whole.ttk'}: whole\n"
     data = (folder / "whole.ttk").read_bytes()

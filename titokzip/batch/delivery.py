@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 
 from titokzip import files
 from titokzip.batch.jobs import Job, Options, Result
-from titokzip.errors import OutputExists, OutputIsInput, TitokzipError, VerificationError
+from titokzip.errors import OutputExists, OutputIsInput, VerificationError
 
 _DEVICES: Final = ("/dev/", "/proc/")
 
@@ -30,14 +30,14 @@ def opened(job: Job, limit: int) -> Iterator[tuple[BinaryIO, int]]:
     if job.source is None:
         if sys.stdin is None:
             raise OSError(errno.EBADF, "standard input is closed")
-        data = _bounded(sys.stdin.buffer, limit)
+        data = files.read_bounded(sys.stdin.buffer, limit)
         yield io.BytesIO(data), len(data)
         return
     with job.source.open("rb") as file:
         if file.seekable():
             yield file, os.fstat(file.fileno()).st_size
         else:
-            data = _bounded(file, limit)
+            data = files.read_bounded(file, limit)
             yield io.BytesIO(data), len(data)
 
 
@@ -48,14 +48,7 @@ def read_all(job: Job, limit: int) -> bytes:
         TitokzipError: it has more bytes than the limit.
     """
     with opened(job, limit) as (file, _):
-        return _bounded(file, limit)
-
-
-def _bounded(file: BinaryIO, limit: int) -> bytes:
-    data = file.read(limit + 1)
-    if len(data) > limit:
-        raise TitokzipError(f"more than {limit:,} bytes are not read")
-    return data
+        return files.read_bounded(file, limit)
 
 
 def refuse_overwriting(job: Job, options: Options) -> None:

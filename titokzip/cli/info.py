@@ -10,7 +10,7 @@ import click
 from titokzip.cli import exit_codes
 from titokzip.cli.files import described
 from titokzip.cli.output import say, say_json
-from titokzip.errors import FormatError
+from titokzip.errors import FormatError, TitokzipError
 
 if TYPE_CHECKING:
     from titokzip.bitstream.container import Contents
@@ -56,6 +56,8 @@ def _row(name: str) -> dict[str, Any]:
         return row | {"status": "unreadable", "error": error.strerror or str(error)}
     except FormatError as error:
         return row | {"status": "damaged", "error": str(error)}
+    except TitokzipError as error:
+        return row | {"status": "unreadable", "error": str(error)}
     row |= {"status": "whole" if contents.whole else "cut"} | _fields(contents)
     if not contents.whole:
         whole, intact = contents.header.layers, len(contents.payloads)
@@ -65,13 +67,14 @@ def _row(name: str) -> dict[str, Any]:
 
 def _read(name: str) -> bytes:
     from titokzip.bitstream import container
+    from titokzip.files import read_bounded
 
     if name != "-":
         with Path(name).open("rb") as file:
-            return file.read(container.MAX_BYTES)
+            return read_bounded(file, container.MAX_BYTES)
     if sys.stdin is None:
         raise OSError(errno.EBADF, "standard input is closed")
-    return sys.stdin.buffer.read(container.MAX_BYTES)
+    return read_bounded(sys.stdin.buffer, container.MAX_BYTES)
 
 
 def _fields(contents: "Contents") -> dict[str, Any]:
