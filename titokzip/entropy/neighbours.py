@@ -135,7 +135,8 @@ class Neighbours:
         """Take in the values [h', w'] of a phase."""
         clipped = np.minimum(np.abs(values), LARGEST)
         phase.of(self.own)[:] = clipped
-        phase.of(self.signed_at(0, 0))[:] = values.clip(-SIGNED_LIMIT, SIGNED_LIMIT)
+        signed = np.minimum(np.maximum(values, -SIGNED_LIMIT), SIGNED_LIMIT)
+        phase.of(self.signed_at(0, 0))[:] = signed
         self.total += int(clipped.sum())
         self._coded += clipped.size
 

@@ -124,15 +124,17 @@ class Quantizer:
         """Choose among zero, the nearest integer and the one below it; also give their bits."""
         chosen, bits = np.zeros_like(upper), self.costs.no[0].take(logits[0])
         best = sizes * sizes + self.weight * bits
-        discount = self._discount.take(logits[0])
         for lower in (0, 1):
-            tried = upper - lower
-            spent = self.costs.of(tried, logits)
-            rest = sizes - tried
-            total = rest * rest + self.weight * (spent - discount)
-            better = (total < best) & (tried > 0)
-            chosen, bits = np.where(better, tried, chosen), np.where(better, spent, bits)
-            best = np.where(better, total, best)
+            at = np.flatnonzero(upper > lower)
+            if not at.size:
+                break
+            tried, own = upper[at] - lower, logits[:, at]
+            spent = self.costs.of(tried, own)
+            rest = sizes[at] - tried
+            total = rest * rest + self.weight * (spent - self._discount.take(own[0]))
+            better = total < best[at]
+            at = at[better]
+            chosen[at], bits[at], best[at] = tried[better], spent[better], total[better]
         return chosen, bits
 
     def keep(self, band: Band, values: Values) -> bool:
