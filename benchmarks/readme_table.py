@@ -16,11 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from titokzip.bench import curves
-from titokzip.bench.table import compared, name
+from titokzip.bench.table import compared, name, trained
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ("kodak", "imagenet", "cq100", "graphics", "samples")
-LEADING = ("psnr", "lpips")
+LEADING = ("psnr", "lpips", "dists")
 DIGITS = {"psnr": 2, "ms_ssim": 3, "lpips": 3, "dists": 3, "lpips-vgg": 3, "st-lpips": 3}
 NAMES = {
     "vvc": "VVC", "av1": "AV1", "hevc": "HEVC", "avif": "AVIF", "jxl": "JPEG XL", "webp": "WebP",
@@ -77,24 +77,30 @@ def made(root: Path, results: list[dict]) -> list[tuple[Path, str]]:
 
 
 def headline(result: dict) -> str:
-    """One sentence of the middle point: ours, the strongest baselines, and who is ahead."""
+    """One sentence of the middle point: the best of ours, of baselines, and who is ahead."""
     points = list(dict.fromkeys(row["point"] for row in result["summary"]))
     point = points[len(points) // 2]
-    own = next(row for row in rows_at(result, point) if row["codec"] in result["models"])
-    parts = []
+    by = {row["codec"]: row for row in rows_at(result, point) if row["codec"] in result["models"]}
+    own, parts = next(iter(by.values())), []
     for one in result["strongest"]:
-        if one["point"] == point and one["measure"] in LEADING and own["codec"] in one["lead"]:
-            key, lead = one["measure"], one["lead"][own["codec"]]
+        if one["point"] == point and one["measure"] in LEADING and one["lead"]:
+            key, (model, lead) = one["measure"], max(one["lead"].items(), key=lambda pair: pair[1])
             word = "ahead" if lead >= 0 else "behind"
             best = f"{label(one['baseline'])} has {number(key, one['value'])}"
             unit = " dB" if key == "psnr" else ""
             parts.append(
-                f"{plain(key)} {number(key, own[key])}{unit} where {best}{unit}"
+                f"{plain(key)} {number(key, by[model][key])}{unit}{which(model, by)}"
+                f" where {best}{unit}"
                 f" ({number(key, abs(lead))}{unit} {word})"
             )
     data = result["dataset"]
     start = f"{data['name'].capitalize()}'s {data['images']} images in {own['bytes']:,.0f} bytes"
     return f"**{start} ({own['bpp']:.3f} bits a pixel): {'; '.join(parts)}.**\n"
+
+
+def which(model: str, models: dict) -> str:
+    """Name one of several models."""
+    return f" ({model.removeprefix('titokzip ')})" if len(models) > 1 else ""
 
 
 def beside_strongest(result: dict) -> str:
@@ -114,7 +120,8 @@ def beside_strongest(result: dict) -> str:
             cells += [led(by[model], key, one) for model in models]
             cells.append(f"{label(one['baseline'])} {number(key, one['value'])}")
             lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", bd_rates(result)]) + "\n"
+    networks = [f"{note}." for note in trained(result, LEADING)]
+    return "\n".join([*lines, "", " ".join([bd_rates(result), *networks])]) + "\n"
 
 
 def led(row: dict, key: str, strongest: dict) -> str:
@@ -156,7 +163,8 @@ def every_codec(result: dict) -> str:
 
 def heading(result: dict) -> str:
     data = result["dataset"]
-    models = ", ".join(f"{m['name']} {m['digest'][:8]}" for m in result["models"].values())
+    digests = [f"{m['name']} {m['digest'][:8]}" for m in result["models"].values()]
+    models = ", ".join(dict.fromkeys(digests))
     where = f"{data['name']}, {data['images']} images, {data['protocol']}"
     return f"{where} (model {models}, {result['environment']['date']}). {compared(result)}"
 

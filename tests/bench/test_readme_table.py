@@ -34,7 +34,10 @@ def root(tmp_path):
         "schema": 3,
         "dataset": {"name": "kodak", "images": 2, "protocol": "full resolution"},
         "environment": {"date": "2030-01-02"},
-        "models": {"titokzip": {"name": "xs", "digest": "0123456789"}},
+        "models": {
+            "titokzip": {"name": "xs", "digest": "0123456789", "trained_against": ["alexnet"]}
+        },
+        "networks": {"lpips": {"network": "AlexNet"}, "face": {"network": "a face descriptor"}},
         "compared": "codestreams",
         "summary": table,
         "strongest": comparison.strongest(table),
@@ -77,8 +80,24 @@ def test_the_strongest_baseline_stands_beside_ours_at_each_size(root):
         assert line in text, line
     assert "BD-rate against WebP: titokzip −" in text
     assert "titokzip none by LPIPS (" in text
+    assert "LPIPS is by AlexNet: titokzip was trained against it." in text
+    assert "face descriptor" not in text
     assert "<polyline" in (root / "docs" / "curves-kodak.svg").read_text()
     script(root, "--check")
+
+
+def test_the_headline_has_the_best_of_several_models(root):
+    path = root / "results" / "kodak.json"
+    result = json.loads(path.read_text())
+    more = [dict(line, codec="titokzip other", psnr=line["psnr"] - 1, lpips=0.3)
+            for line in result["summary"] if line["codec"] == "titokzip"]  # fmt: skip
+    table = result["summary"] + more
+    result["models"]["titokzip other"] = result["models"]["titokzip"]
+    result |= {"summary": table, "strongest": comparison.strongest(table)}
+    path.write_text(json.dumps(result))
+    text = script(root)
+    assert "PSNR 22.00 dB (titokzip) where VVC has 23.50 dB (1.50 dB behind)" in text
+    assert "LPIPS 0.300 (other) where WebP has 0.610 (0.310 ahead)" in text
 
 
 def test_a_readme_without_a_place_for_it_is_refused(root):

@@ -1,5 +1,6 @@
 """The result as a table for terminals, with what it leaves out."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def footnotes(result: Line) -> list[str]:
     notes += [f"not read: {path}: {why}" for path, why in list(result["skipped"].items())[:5]]
     if result["other_than_held_out"]:
         notes.append(result["other_than_held_out"])
-    notes += _trained(result) + _speeds(result)
+    notes += trained(result) + _speeds(result)
     notes += [f"{name(key)} not measured: {how}" for key, how in result["not_measured"].items()]
     return notes
 
@@ -122,19 +123,19 @@ def _bd_rates(result: Line) -> list[str]:
     return notes
 
 
-def _trained(result: Line) -> list[str]:
-    """Say of each metric's network whether a model was trained against it."""
+def trained(result: Line, keys: Collection[str] | None = None) -> list[str]:
+    """Say of each metric's network, or of those of some, whether a model was trained against it."""
     notes = []
     for key, one in result["networks"].items():
-        if not one["network"]:
+        if not one["network"] or (keys is not None and key not in keys):
             continue
         against = {
             codec: None if model["trained_against"] is None else _same(one, model)
             for codec, model in result["models"].items()
         }
-        trained = [codec for codec, value in against.items() if value]
+        taught = [codec for codec, value in against.items() if value]
         unknown = [codec for codec, value in against.items() if value is None]
-        words = f"{', '.join(trained) or 'no model'} was trained against it"
+        words = f"{', '.join(taught) or 'no model'} was trained against it"
         words += f"; of {', '.join(unknown)} it is not known" if unknown else ""
         notes.append(f"{name(key)} is by {one['network']}: {words}")
     return notes
