@@ -36,7 +36,7 @@ class Rate:
     max_bytes: int | None = None  # of the whole file
     tokens: int | None = None  # per tile
     tile: int | None = None  # source pixels along a tile
-    best: bool = False  # decode several candidates, and keep the nearest to the image
+    best: bool = False  # decode several candidates, and keep the best
 
     def __post_init__(self) -> None:
         asked = (self.quality, self.bpp, self.max_bytes)

@@ -39,10 +39,10 @@ def headers(draw):
         layout = TileLayout(grid, draw(st.integers(1, 256)))
         return Header(model, *size, layout, grey, False, layers)
     size = draw(sides | st.just((256, 256)))
-    layout = TransformLayout(
-        draw(st.integers(0, 255)), draw(st.integers(0, 300)), draw(st.booleans())
-    )
-    return Header(model, *size, layout, grey, draw(st.booleans()), layers)
+    alpha = draw(st.booleans())
+    numbers = draw(st.integers(0, 255)), draw(st.integers(0, 300))
+    layout = TransformLayout(*numbers, draw(st.booleans()), alpha and draw(st.booleans()))
+    return Header(model, *size, layout, grey, alpha, layers)
 
 
 def crc(data):
@@ -201,6 +201,15 @@ def test_random_bytes_are_refused(prefix):
 
 
 LARGEST = b"\xff\xff\x7f"  # 2^21 - 1
+
+
+def test_a_mask_is_a_flag_beside_alpha():
+    header = Header(MODEL, 256, 256, TransformLayout(7, 1, True, True), alpha=True)
+    assert pack(header, [b""]) == sealed(b"\x07\x01", flags=b"\x0c\x48")
+    with pytest.raises(FormatError, match="no mask"):
+        replace(header, alpha=False)
+
+
 TILES, MORE = b"\x01", b"\x08"  # flags: tiles; another byte of flags follows
 BOTH = b"\x09"
 HOSTILE = {

@@ -38,6 +38,14 @@ def bars():
     return image
 
 
+def lines(width, height):
+    """Draw what the statistics mispredict."""
+    image = Image.new("RGB", (width, height), "white")
+    for x in range(0, width, 8):
+        ImageDraw.Draw(image).line([x, 0, x, height], fill="black", width=2)
+    return image
+
+
 @pytest.mark.parametrize("quality", [1, 100])
 @pytest.mark.parametrize("size", [(1, 1), (1, 700), (700, 1), (65, 127), (97, 31), (8, 8)])
 def test_any_size_comes_back(codec, size, quality):
@@ -74,13 +82,51 @@ def test_a_mask_is_cheap_and_stays_hard(codec, mode):
     assert ((levels > 15) & (levels < 240)).mean() < 0.06
 
 
+@pytest.mark.parametrize("level", [1, 10, 245])
+def test_faint_transparency_is_no_mask(codec, level):
+    image = photo(60, 44)
+    image.putalpha(level)
+    decoded = codec.decompress(compress(codec, image, quality=90))
+    assert np.abs(np.asarray(decoded.getchannel("A")).astype(int) - level).max() <= 3
+
+
+def test_a_mask_is_exact_at_high_qualities(codec):
+    image, alpha = photo(80, 60), Image.new("L", (320, 240))
+    ImageDraw.Draw(alpha).ellipse([40, 40, 280, 200], fill=255)
+    image.putalpha(alpha.resize((80, 60), Image.Resampling.BOX))
+    assert layout_of(compress(codec, image, quality=40)).mask
+    data = compress(codec, image, quality=100)
+    assert not layout_of(data).mask
+    error = np.asarray(codec.decompress(data)).astype(int) - np.asarray(image)
+    assert np.abs(error[..., 3]).max() <= 4
+
+
+def test_an_image_that_nobody_sees_costs_next_to_nothing(codec):
+    image = Image.effect_noise((90, 60), 90).convert("RGBA")
+    image.putalpha(0)
+    assert len(compress(codec, image, quality=80)) < 30
+
+
+@pytest.mark.parametrize("limit", [14, 60])
+def test_a_limit_is_counted_to_the_byte(codec, limit):
+    """A file that takes so many bytes is made under that limit."""
+    image = photo(48, 40)
+    size = len(compress(codec, image, max_bytes=limit))
+    assert len(compress(codec, image, max_bytes=size)) <= size
+
+
 @pytest.mark.parametrize(
     ("mode", "rate"),
-    [("L", {"max_bytes": 120}), ("RGB", {"max_bytes": 200}), ("RGBA", {"quality": 40})],
+    [
+        ("L", {"max_bytes": 120}),
+        ("RGB", {"max_bytes": 200}),
+        ("RGBA", {"quality": 40}),
+        ("lines", {"max_bytes": 80}),
+    ],
 )
 def test_best_is_never_farther_from_the_image(codec, mode, rate):
     """At a quality, what counts is error and bits together."""
-    image = photo(80, 60, mode=mode)
+    image = lines(80, 60) if mode == "lines" else photo(80, 60, mode=mode)
     if mode == "RGBA":
         image.putalpha(Image.linear_gradient("L").resize((80, 60)))
     plainly, best = (compress(codec, image, **rate, best=best) for best in (False, True))

@@ -15,6 +15,11 @@ def disc(side=80, level=255):
     return alpha.resize((side, side), Image.Resampling.BOX)
 
 
+def with_badge(alpha):
+    ImageDraw.Draw(alpha).rectangle([2, 2, 7, 6], fill=60)
+    return alpha
+
+
 @pytest.mark.parametrize(
     ("alpha", "expected"),
     [
@@ -24,6 +29,9 @@ def disc(side=80, level=255):
         (Image.linear_gradient("L"), False),
         (Image.new("L", (1, 1), 0), True),
         (Image.new("L", (9, 9), 128), False),
+        (Image.new("L", (40, 40), 10), False),
+        (Image.new("L", (40, 40), 245), False),
+        (with_badge(disc()), False),
         (Image.new("L", (9, 9), 255), True),
     ],
 )
@@ -53,6 +61,13 @@ def test_colours_that_are_seen_stay(size):
     assert found.dtype == np.float32
     assert found[:, ~hidden] == pytest.approx(source[:, ~hidden], abs=1e-6)
     assert np.array_equal(found[-1], source[-1])
+
+
+def test_colours_that_are_all_hidden_are_flat():
+    source = np.random.default_rng(0).normal(size=(4, 9, 7)).astype(np.float32)
+    found = with_hidden_colours(source, np.ones((9, 7), bool))
+    assert not found[:3].any()
+    assert np.array_equal(found[3], source[3])
 
 
 def test_hidden_colours_become_those_around_them():

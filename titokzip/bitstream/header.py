@@ -79,6 +79,8 @@ class Header:
             sides += [self.layout.grid.columns, self.layout.grid.rows]
         if not all(1 <= side <= MAX_SIDE for side in sides):
             raise FormatError(f"an image of {self.width} x {self.height} pixels cannot be stored")
+        if isinstance(self.layout, TransformLayout) and self.layout.mask and not self.alpha:
+            raise FormatError("an image without alpha has no mask")
         if not 1 <= self.layers <= MAX_LAYERS:
             raise FormatError(f"{self.layers} layers cannot be stored")
 

@@ -162,6 +162,6 @@ def _row(result: "Result") -> dict[str, Any]:
 
 
 def described(layout: "TileLayout | TransformLayout") -> dict[str, Any]:
-    """Tell a layout in JSON: columns, rows and tokens of tiles; or step, blocks and refined."""
+    """Tell a layout in JSON: columns, rows and tokens of tiles; or step, blocks, refined, mask."""
     fields = asdict(layout)
     return {**fields.pop("grid", {}), **fields}

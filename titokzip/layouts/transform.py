@@ -4,7 +4,7 @@
     layers -> integers -> coefficients -> planes -> decoder network -> image
 
 Encoding is NumPy. The decoder network, and torch with it, is loaded when the first file that uses
-it is decoded.
+it is decoded, or when an encoder is to find the best by decoding.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 Planes = NDArray[np.float32]
 
+FINEST_MASK = 120  # step index; at finer ones a mask's steepness is worse than its quantisation
 _LANCZOS = Image.Resampling.LANCZOS
 
 
@@ -117,8 +118,14 @@ class Transformed:
     def _encoded(self, image: InputImage, rate: Rate) -> Encoded:
         if rate.for_tiles:
             raise RateError("tokens and tile are for models of tiles; this one takes a quality")
-        limit = rate.limit(*image.size)
         mask = image.alpha is not None and is_mask(image.alpha)
+        header, coded = self._coded(image, rate, mask)
+        if mask and coded.step < FINEST_MASK:
+            header, coded = self._coded(image, rate, False)
+        return Encoded(header, coded.payloads, flatten(coded.integers))
+
+    def _coded(self, image: InputImage, rate: Rate, mask: bool) -> tuple[Header, Coded]:
+        limit = rate.limit(*image.size)
         planes = channels.to_planes(_pixels(image), mask)
         if image.alpha is not None:
             planes = with_hidden_colours(planes, np.asarray(image.alpha) == 0)
@@ -128,15 +135,15 @@ class Transformed:
             coded = encoder.at_quality(rate.effective_quality)
         else:
             coded = encoder.within(limit, lambda *found: self._file_size(image, mask, *found))
-        header = self._header(image, coded, mask)
-        return Encoded(header, coded.payloads, flatten(coded.integers))
+        return self._header(image, coded, mask), coded
 
     def _judge(self, image: InputImage, planes: Planes, mask: bool) -> Judge:
         """Compare files of an image with its planes [C, H, W]."""
         size = planes.shape[2], planes.shape[1]
 
         def error(coded: Coded) -> float:
-            decoded = self._image(self._header(image, coded, mask), coded.integers, size)
+            header = self._header(image, coded, mask)
+            decoded = self._image(header, coded.integers, size, image.size)
             pixels = np.asarray(decoded).reshape(*planes.shape[1:], -1)
             return float(np.square(channels.to_planes(pixels, mask) - planes).sum(axis=0).mean())
 
@@ -150,9 +157,11 @@ class Transformed:
         alpha = image.alpha is not None
         return Header(self.fingerprint, *image.size, layout, image.grey, alpha, layers)
 
-    def _file_size(self, image: InputImage, mask: bool, blocks: int, lengths: Sequence[int]) -> int:
-        """Count the bytes of a file, or one too many; its step does not matter."""
-        layout = TransformLayout(MAX_STEP, blocks, False, mask)
+    def _file_size(
+        self, image: InputImage, mask: bool, blocks: int, lengths: Sequence[int], refined: bool
+    ) -> int:
+        """Count the bytes of a file; its step does not matter."""
+        layout = TransformLayout(MAX_STEP, blocks, refined, mask)
         header = self._with(image, layout, len(lengths))
         return packed_size(header, list(lengths))
 
@@ -169,14 +178,17 @@ class Transformed:
             header.layers,
         )
 
-    def _image(self, header: Header, integers: Integers, size: Size | None) -> Image.Image:
+    def _image(
+        self, header: Header, integers: Integers, size: Size | None, shown: Size | None = None
+    ) -> Image.Image:
+        """Make the image at a size; the network doubles it as one of the size `shown` asks for."""
         layout = _layout(header)
         planes = synthesise(dequantize(integers, layout.step))
         decoded = channels.to_channels(planes, layout.mask)
         colours, alpha = np.split(decoded, [len(decoded) - header.alpha])
         if layout.refined:
             rows, columns = colours.shape[1:]
-            width, height = size or (header.width, header.height)
+            width, height = shown or size or (header.width, header.height)
             double = 2 * columns <= width and 2 * rows <= height
             colours = self._refined(colours, layout.step, double)
         parts = colours

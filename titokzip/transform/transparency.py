@@ -12,20 +12,19 @@ from PIL import Image, ImageFilter
 from titokzip.transform.planes import Planes
 from titokzip.transform.resample import enlarge
 
-_CLEAR: Final = 16  # levels from 0 or 255, below which a pixel is as good as either
-_EDGE: Final = 128  # levels between the neighbours of a pixel, from which it is on a hard edge
-_SOFT: Final = 0.005  # share of the pixels that a mask may have besides
+_EXTREME: Final = 3  # levels from 0 or 255, up to which a pixel is as good as either
+_AROUND: Final = 5  # pixels along the square in which a hard edge has both extremes
+_SOFT: Final = 0.02  # share of the pixels in between that a mask may have elsewhere
 
 
 def is_mask(alpha: Image.Image) -> bool:
     """Tell whether alpha (mode L) is all or nothing, but for the pixels along hard edges."""
     levels = np.asarray(alpha)
-    between = np.minimum(levels, 255 - levels) >= _CLEAR
-    most, least = (
-        np.asarray(alpha.filter(extreme)).astype(np.int16)
-        for extreme in (ImageFilter.MaxFilter(3), ImageFilter.MinFilter(3))
-    )
-    return bool((between & (most - least < _EDGE)).mean() <= _SOFT)
+    between = np.minimum(levels, 255 - levels) > _EXTREME
+    most = np.asarray(alpha.filter(ImageFilter.MaxFilter(_AROUND)))
+    least = np.asarray(alpha.filter(ImageFilter.MinFilter(_AROUND)))
+    on_edge = (most >= 255 - _EXTREME) & (least <= _EXTREME)
+    return int((between & ~on_edge).sum()) <= _SOFT * int(between.sum())
 
 
 def with_hidden_colours(planes: Planes, hidden: NDArray[np.bool_]) -> Planes:
@@ -33,8 +32,10 @@ def with_hidden_colours(planes: Planes, hidden: NDArray[np.bool_]) -> Planes:
 
     Nobody sees them, and what a program left there can cost more than the image.
     """
-    if not hidden.any() or hidden.all():
+    if not hidden.any():
         return planes
+    if hidden.all():
+        return np.concatenate([np.zeros_like(planes[:-1]), planes[-1:]])
     colours = _filled(planes[:-1], (~hidden).astype(np.float32))
     return np.concatenate([colours, planes[-1:]])
 

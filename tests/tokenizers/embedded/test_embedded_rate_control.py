@@ -14,7 +14,7 @@ from titokzip.transform.pyramid import synthesise
 HEADER = 9
 
 
-def file_size(blocks, lengths):
+def file_size(blocks, lengths, refined=True):
     return HEADER + sum(lengths) + 4 * (len(lengths) - 1)
 
 
@@ -109,6 +109,7 @@ def test_a_judge_decides_among_working_sizes_within_a_limit(context_model, pixel
     chosen = encoder.within(limit, file_size)
     assert len({one.blocks for one in tried}) >= 3
     assert all(size(one) <= limit for one in tried)
+    assert {one.refined for one in tried} == ({True, False} if limit == 60 else {False})
     assert judge(chosen) == min(map(judge, list(tried)))
 
 
@@ -117,6 +118,14 @@ def test_a_judge_decides_at_a_quality(context_model, pixels):
     judge, _ = judged(pixels, lambda encoded: 1e6 * (encoded.blocks == plain.blocks))
     encoder = Encoder(conversion.to_planes(pixels), context_model, judge=judge)
     assert encoder.at_quality(50).blocks != plain.blocks
+
+
+def test_a_judge_is_not_asked_about_files_that_do_not_fit(context_model, pixels):
+    judge, tried = judged(pixels)
+    encoder = Encoder(conversion.to_planes(pixels), context_model, judge=judge)
+    found = encoder.within(60, lambda *about: file_size(*about) + 100 * (not about[2]))
+    assert found.refined
+    assert all(one.refined for one in tried)
 
 
 @pytest.mark.parametrize("harm", [-1e6, 1e6])

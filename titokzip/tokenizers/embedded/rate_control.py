@@ -7,7 +7,7 @@ quantisations correct the prediction.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import log2
+from math import inf, log2
 
 import numpy as np
 
@@ -54,14 +54,18 @@ class Encoder:
     ) -> None:
         """Take planes [C, H, W]; `size` is the image's own, if they are already reduced.
 
-        With a judge, several working sizes are tried, and decide by what it says.
+        A judge decides among five working sizes, the one that is chosen without it in the middle.
         """
         self.model, self.judge = model, judge
         self.candidates = Candidates(source, size)
 
     def at_quality(self, quality: float) -> Encoded:
         """Encode at a quality from 1 to 100."""
-        return self._try(round(float(np.interp(quality, _QUALITIES, _LEVELS)))).encoded
+        slope = _slope(round(float(np.interp(quality, _QUALITIES, _LEVELS))))
+        best, trial = self._try(slope)
+        if self.judge:
+            return self._nearest(slope, self.candidates.around(best), self.judge)
+        return trial.encoded
 
     def within(self, limit: int, file_size: FileSize) -> Encoded:
         """Encode in at most so many bytes.
@@ -87,11 +91,13 @@ class Encoder:
             return searches[index].error
 
         error(best)
-        if self.judge:
-            best = min(self.candidates.around(best), key=error)
-        elif limit * 8 < _SMALL_BITS or not searches[best].expected:
+        if limit * 8 < _SMALL_BITS or not searches[best].expected:
             best = self.candidates.descend(best, error)
-        return searches[best].best or self._smallest(limit, file_size)
+        found = searches[best].best
+        if self.judge and found:
+            around = [i for i in self.candidates.around(best) if error(i) < inf]
+            found = self._nearest_of([searches[i] for i in around], self.judge)
+        return found or self._smallest(limit, file_size)
 
     def _search(self, search: Search, index: int, level: int) -> None:
         """Search the finest level of a working size, from a level on."""
@@ -102,13 +108,11 @@ class Encoder:
             level = search.learn(level, search.offer(trial))
             if search.is_over:
                 break
-        level, move = search.fits if search.fits <= COARSEST else search.fails + 4, 4
+        level, move = search.fails + 4, 4
         while search.best is None and level <= COARSEST:
             size = search.offer(self._quantise(_slope(level), index))
             level += max(move, round(LEVELS_PER_OCTAVE * log2(size / search.limit)))
             move *= 2
-        if search.best and self.judge:
-            search.best, search.error = self._judged(search.best, self.judge)
 
     def _smallest(self, limit: int, file_size: FileSize) -> Encoded:
         """Encode the coarsest file that there is."""
@@ -125,48 +129,48 @@ class Encoder:
         while search.fits - search.fails > 1:
             level = search.open(level)
             length = candidate.estimate(_slope(level))[0] / 8 * _PAYLOAD
-            level = search.learn(level, file_size(candidate.blocks, _lengths(length)))
+            level = search.learn(level, file_size(candidate.blocks, _lengths(length), True))
         error = candidate.estimate(_slope(search.fits))[1]
         return search.fits, error * candidate.pixels**_BIAS
 
-    def _try(self, level: int) -> Trial:
-        """Quantise at the best working size.
+    def _try(self, slope: float) -> tuple[int, Trial]:
+        """Find the place of the best working size, and quantise at it.
 
         It is the one that the statistics predict, but for small images and those that cost more or
         less than predicted; for them others are tried.
         """
-        slope = _slope(level)
         best = self.candidates.best(slope)
-        if self.judge:
-            return self._nearest(slope, self.candidates.around(best), self.judge)
         trials = {best: self._quantise(slope, best)}
         if trials[best].expected and trials[best].bits > _SMALL_BITS:
-            return trials[best]
+            return best, trials[best]
 
         def cost(index: int) -> float:
             if index not in trials:
                 trials[index] = self._quantise(slope, index)
             return trials[index].error + slope * trials[index].bits
 
-        return trials[self.candidates.descend(best, cost)]
+        best = self.candidates.descend(best, cost)
+        return best, trials[best]
 
-    def _nearest(self, slope: float, sizes: Sequence[int], judge: Judge) -> Trial:
-        """Decode the image at some working sizes, and take the best."""
-        trials = list[Trial]()
+    def _nearest(self, slope: float, sizes: Sequence[int], judge: Judge) -> Encoded:
+        """Decode the image at some working sizes; take the least error plus slope times bits."""
+        costs = list[tuple[float, Encoded]]()
         for index in sizes:
             trial = self._quantise(slope, index)
-            encoded, error = self._judged(trial.encoded, judge)
-            trials.append(replace(trial, encoded=encoded, error=error))
-        return min(trials, key=lambda trial: trial.error + slope * trial.bits)
+            for encoded in _with_and_without(trial.encoded):
+                costs.append((judge(encoded) + slope * trial.bits, encoded))
+        return min(costs, key=lambda pair: pair[0])[1]
 
-    def _judged(self, encoded: Encoded, judge: Judge) -> tuple[Encoded, float]:
-        """Decode with and without the network, if it may help; take what is nearer."""
-        choices = [replace(encoded, refined=False)]
-        if encoded.refined:
-            choices.append(encoded)
-        errors = [judge(choice) for choice in choices]
-        least = min(errors)
-        return choices[errors.index(least)], least
+    def _nearest_of(self, searches: Sequence[Search], judge: Judge) -> Encoded:
+        """Decode the best file of each search; take the one that is nearest to the image."""
+        errors = [
+            (judge(encoded), encoded)
+            for search in searches
+            if search.best
+            for encoded in _with_and_without(search.best)
+            if search.size_of(encoded) <= search.limit
+        ]
+        return min(errors, key=lambda pair: pair[0])[1]
 
     def _quantise(self, slope: float, index: int) -> Trial:
         candidate = self.candidates.at(index)
@@ -183,6 +187,12 @@ class Encoder:
         refined = step >= FINEST_REFINED and coding_error > EXACT * step_size(step) ** 2
         encoded = Encoded(step, candidate.blocks, payloads, found.integers, refined)
         return Trial(encoded, found.bits, error, _EXPECTED[0] < ratio < _EXPECTED[1])
+
+
+def _with_and_without(encoded: Encoded) -> list[Encoded]:
+    """Give an image refined by the network, if it may help, and as the transform decodes it."""
+    plain = replace(encoded, refined=False)
+    return [encoded, plain] if encoded.refined else [plain]
 
 
 def _slope(level: int) -> float:

@@ -6,7 +6,8 @@ from math import inf, log2
 
 from titokzip.transform.pyramid import Integers
 
-FileSize = Callable[[int, Sequence[int]], int]  # of the blocks and the lengths of the layers
+# Of the blocks, the lengths of the layers, and whether the network refines the image.
+FileSize = Callable[[int, Sequence[int], bool], int]
 
 # Levels are 48ths of an octave of the slope. At level 0 the step is the root of the number of
 # working pixels.
@@ -74,10 +75,15 @@ class Search:
         self.latest = level, size
         return level + round(self.pace * log2(size / (_AIM * self.limit)))
 
+    def size_of(self, encoded: Encoded) -> int:
+        """Count the bytes of a file."""
+        lengths = [len(one) for one in encoded.payloads]
+        return self.file_size(encoded.blocks, lengths, encoded.refined)
+
     def offer(self, trial: Trial) -> int:
         """Take in a file, and keep it if it is the best; give its size."""
         encoded = trial.encoded
-        size = self.file_size(encoded.blocks, [len(one) for one in encoded.payloads])
+        size = self.size_of(encoded)
         if size <= self.limit and trial.error < self.error:
             self.best, self.size, self.error = encoded, size, trial.error
         return size

@@ -7,6 +7,7 @@ no photo has it.
 B crops, S pixels a side.
 """
 
+import math
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -17,11 +18,12 @@ from titokzip.training.embedded.batches import Batch
 from titokzip.training.embedded.objective import loss_of
 from titokzip.training.losses.adversarial import Adversarial, Adversary
 from titokzip.training.losses.lpips import LPIPS
+from titokzip.training.trainer import Diverged
 
 WEIGHT: Final = 10.0  # of LPIPS, whose values are about a quarter
 STAGES: Final = 4  # of VGG16's five; a position of the last sees more than a crop
 SHIFTS: Final = 8  # pixels, fewer than which crops are moved against the grid of VGG16's poolings
-ADVERSARIAL: Final = Adversarial(weight=0.2, start=100, rate=3e-4, width=24, stages=2)
+ADVERSARIAL: Final = Adversarial(weight=0.2, start=100, lecam=0.0, rate=3e-4, width=24, stages=2)
 _MOMENTA: Final = (0.5, 0.99)  # of the discriminator's optimizer
 
 
@@ -45,10 +47,11 @@ class Perceptual:
         self.optimizer = torch.optim.AdamW(
             self.adversary.parameters(), adversarial.rate, _MOMENTA, weight_decay=0.0
         )
-        self.steps = 0
         self._pairs: list[Pair] = []  # of the latest batch
 
-    def loss_of(self, network: RefinementNetwork, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+    def loss_of(
+        self, network: RefinementNetwork, batch: Batch, step: int
+    ) -> tuple[Tensor, dict[str, float]]:
         """Give the loss of a batch, and its parts."""
         refined = network(batch.decoded, batch.step, batch.size)
         error, double = loss_of(refined, batch), batch.has_double
@@ -65,34 +68,39 @@ class Perceptual:
         distance = torch.stack(distances).sum()
         parts = {"error": float(error.detach()), "lpips": float(distance.detach())}
         loss = error + WEIGHT * distance
-        if self.adversary.acts(self.steps):
+        if self.adversary.acts(step):
             logits = [
                 pair.share * self.adversary.judge(pair.decoded).mean() for pair in self._pairs
             ]
             loss = loss - self.adversary.how.weight * torch.stack(logits).sum()
         return loss, parts
 
-    def learn(self) -> dict[str, float]:
-        """Teach the discriminator what the latest batch became; after the network's gradients."""
-        self.steps += 1
-        if not self.adversary.acts(self.steps - 1):
+    def learn(self, step: int) -> dict[str, float]:
+        """Teach the discriminator what the latest batch became; after the network's gradients.
+
+        Raises:
+            Diverged: its loss is not finite.
+        """
+        if not self.adversary.acts(step):
             return {}
         losses = [
             pair.share * self.adversary(pair.original, pair.decoded)[0] for pair in self._pairs
         ]
         loss = torch.stack(losses).sum()
+        value = loss.item()
+        if not math.isfinite(value):
+            raise Diverged(f"the discriminator's loss of step {step} is {value}")
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.adversary.before_step()
-        return {"discriminator": float(loss.detach())}
+        return {"discriminator": value}
 
     def state(self) -> dict[str, Any]:
         """Gather everything that a resumed run needs."""
         return {
             "adversary": self.adversary.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "steps": self.steps,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -103,7 +111,6 @@ class Perceptual:
         """
         self.adversary.load_state_dict(state["adversary"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.steps = state["steps"]
 
 
 def _shifted(*images: Tensor) -> list[Tensor]:

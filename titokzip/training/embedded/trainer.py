@@ -141,7 +141,7 @@ class Run:
         terms: dict[str, float] = {}
         loss: Tensor
         if self.perceptual:
-            loss, terms = self.perceptual.loss_of(self.network, batch)
+            loss, terms = self.perceptual.loss_of(self.network, batch, self.steps)
         else:
             loss = loss_of(self.network(batch.decoded, batch.step, batch.size), batch)
         value = loss.item()
@@ -152,7 +152,7 @@ class Run:
         if not math.isfinite(norm):
             raise Diverged(f"the gradient of step {self.steps} has norm {norm}")
         if self.perceptual:
-            terms |= self.perceptual.learn()
+            terms |= self.perceptual.learn(self.steps)
         return {"loss": value, "norm": norm, **terms}
 
     def _means(self) -> dict[str, float]:
