@@ -40,9 +40,9 @@ def test_the_quality_is_that_of_the_library(source, embedded, options, rate):
 
 
 def test_best_is_that_of_the_library(source, embedded):
-    run("compress", source, "--best", "--max-bytes", "200")
+    run("compress", source, "--best", "--max-bytes", "60")
     data = source.with_suffix(".ttk").read_bytes()
-    assert data == embedded.compress(images.read(source), Rate(max_bytes=200, best=True))
+    assert data == embedded.compress(images.read(source), Rate(max_bytes=60, best=True))
 
 
 @pytest.mark.parametrize("options", [["--bpp", "0.6"], ["--max-bytes", "36"]], ids=str)

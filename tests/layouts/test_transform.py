@@ -82,7 +82,7 @@ def test_a_mask_is_cheap_and_stays_hard(codec, mode):
     assert ((levels > 15) & (levels < 240)).mean() < 0.06
 
 
-@pytest.mark.parametrize("level", [1, 10, 245])
+@pytest.mark.parametrize("level", [10, 245])
 def test_faint_transparency_is_no_mask(codec, level):
     image = photo(60, 44)
     image.putalpha(level)
@@ -91,9 +91,9 @@ def test_faint_transparency_is_no_mask(codec, level):
 
 
 def test_a_mask_is_exact_at_high_qualities(codec):
-    image, alpha = photo(80, 60), Image.new("L", (320, 240))
-    ImageDraw.Draw(alpha).ellipse([40, 40, 280, 200], fill=255)
-    image.putalpha(alpha.resize((80, 60), Image.Resampling.BOX))
+    image, alpha = photo(48, 40), Image.new("L", (192, 160))
+    ImageDraw.Draw(alpha).ellipse([20, 20, 170, 140], fill=255)
+    image.putalpha(alpha.resize((48, 40), Image.Resampling.BOX))
     assert layout_of(compress(codec, image, quality=40)).mask
     data = compress(codec, image, quality=100)
     assert not layout_of(data).mask
@@ -107,7 +107,7 @@ def test_an_image_that_nobody_sees_costs_next_to_nothing(codec):
     assert len(compress(codec, image, quality=80)) < 30
 
 
-@pytest.mark.parametrize("limit", [14, 60])
+@pytest.mark.parametrize("limit", [14, 40])
 def test_a_limit_is_counted_to_the_byte(codec, limit):
     """A file that takes so many bytes is made under that limit."""
     image = photo(48, 40)
@@ -119,7 +119,7 @@ def test_a_limit_is_counted_to_the_byte(codec, limit):
     ("mode", "rate"),
     [
         ("L", {"max_bytes": 120}),
-        ("RGB", {"max_bytes": 200}),
+        ("RGB", {"max_bytes": 100}),
         ("RGBA", {"quality": 40}),
         ("lines", {"max_bytes": 80}),
     ],
