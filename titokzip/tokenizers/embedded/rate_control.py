@@ -5,8 +5,9 @@ finest slope is searched whose file fits: statistics of the coefficients predict
 quantisations correct the prediction.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache, partial
 from math import inf, log2
 
 import numpy as np
@@ -62,10 +63,19 @@ class Encoder:
     def at_quality(self, quality: float) -> Encoded:
         """Encode at a quality from 1 to 100."""
         slope = _slope(round(float(np.interp(quality, _QUALITIES, _LEVELS))))
-        best, trial = self._try(slope)
-        if self.judge:
-            return self._nearest(slope, self.candidates.around(best), self.judge)
-        return trial.encoded
+        quantised = cache(partial(self._quantise, slope))
+        best = self._best(slope, quantised)
+        if not self.judge:
+            return quantised(best).encoded
+        trials = map(quantised, self.candidates.around(best))
+        return _nearest(
+            (
+                (encoded, slope * trial.bits)
+                for trial in trials
+                for encoded in _with_and_without(trial.encoded)
+            ),
+            self.judge,
+        )
 
     def within(self, limit: int, file_size: FileSize) -> Encoded:
         """Encode in at most so many bytes.
@@ -95,8 +105,17 @@ class Encoder:
             best = self.candidates.descend(best, error)
         found = searches[best].best
         if self.judge and found:
-            around = [i for i in self.candidates.around(best) if error(i) < inf]
-            found = self._nearest_of([searches[i] for i in around], self.judge)
+            around = [searches[i] for i in self.candidates.around(best) if error(i) < inf]
+            found = _nearest(
+                (
+                    (encoded, 0.0)
+                    for search in around
+                    if search.best
+                    for encoded in _with_and_without(search.best)
+                    if search.size_of(encoded) <= limit
+                ),
+                self.judge,
+            )
         return found or self._smallest(limit, file_size)
 
     def _search(self, search: Search, index: int, level: int) -> None:
@@ -133,44 +152,20 @@ class Encoder:
         error = candidate.estimate(_slope(search.fits))[1]
         return search.fits, error * candidate.pixels**_BIAS
 
-    def _try(self, slope: float) -> tuple[int, Trial]:
-        """Find the place of the best working size, and quantise at it.
+    def _best(self, slope: float, quantised: Callable[[int], Trial]) -> int:
+        """Find the place of the best working size.
 
         It is the one that the statistics predict, but for small images and those that cost more or
         less than predicted; for them others are tried.
         """
         best = self.candidates.best(slope)
-        trials = {best: self._quantise(slope, best)}
-        if trials[best].expected and trials[best].bits > _SMALL_BITS:
-            return best, trials[best]
+        if quantised(best).expected and quantised(best).bits > _SMALL_BITS:
+            return best
 
         def cost(index: int) -> float:
-            if index not in trials:
-                trials[index] = self._quantise(slope, index)
-            return trials[index].error + slope * trials[index].bits
+            return quantised(index).error + slope * quantised(index).bits
 
-        best = self.candidates.descend(best, cost)
-        return best, trials[best]
-
-    def _nearest(self, slope: float, sizes: Sequence[int], judge: Judge) -> Encoded:
-        """Decode the image at some working sizes; take the least error plus slope times bits."""
-        costs = list[tuple[float, Encoded]]()
-        for index in sizes:
-            trial = self._quantise(slope, index)
-            for encoded in _with_and_without(trial.encoded):
-                costs.append((judge(encoded) + slope * trial.bits, encoded))
-        return min(costs, key=lambda pair: pair[0])[1]
-
-    def _nearest_of(self, searches: Sequence[Search], judge: Judge) -> Encoded:
-        """Decode the best file of each search; take the one that is nearest to the image."""
-        errors = [
-            (judge(encoded), encoded)
-            for search in searches
-            if search.best
-            for encoded in _with_and_without(search.best)
-            if search.size_of(encoded) <= search.limit
-        ]
-        return min(errors, key=lambda pair: pair[0])[1]
+        return self.candidates.descend(best, cost)
 
     def _quantise(self, slope: float, index: int) -> Trial:
         candidate = self.candidates.at(index)
@@ -187,6 +182,11 @@ class Encoder:
         refined = step >= FINEST_REFINED and coding_error > EXACT * step_size(step) ** 2
         encoded = Encoded(step, candidate.blocks, payloads, found.integers, refined)
         return Trial(encoded, found.bits, error, _EXPECTED[0] < ratio < _EXPECTED[1])
+
+
+def _nearest(choices: Iterable[tuple[Encoded, float]], judge: Judge) -> Encoded:
+    """Decode each choice, and take that of the least error and own cost together."""
+    return min(choices, key=lambda choice: judge(choice[0]) + choice[1])[0]
 
 
 def _with_and_without(encoded: Encoded) -> list[Encoded]:
