@@ -17,11 +17,13 @@ MAX_LAYERS: Final = 8
 MAX_TOKENS: Final = 256  # per tile
 MAX_SIDE: Final = 2**21 - 1  # the largest three-byte varint
 MAX_STEP: Final = 255
+MAX_COLOURS: Final = 256  # of a palette
 
 _VERSIONS = range(0x54, 0x60)  # the second byte of versions 0, 1, ...
 START: Final = bytes([MAGIC, _VERSIONS[VERSION]])  # of every file of this version
 _TILES, _GREY, _DEFAULT_SIZE, _MORE = 1, 2, 4, 8  # flags
-_ALPHA, _SECTIONS, _UNREFINED, _MASK, _KNOWN = 8, 16, 32, 64, 127  # more flags, and all of them
+_ALPHA, _SECTIONS, _UNREFINED, _MASK, _INDEXED = 8, 16, 32, 64, 128  # more flags
+_LAYERS = 7  # more flags that hold the number of layers, less one
 _CRITICAL = 128  # the first tag of sections that a reader must know
 _SMALL = 16  # columns and rows of a grid that one byte can hold
 _LARGE = 255  # in its place: the grid is larger
@@ -58,13 +60,27 @@ class TransformLayout:
 
 
 @dataclass(frozen=True)
+class IndexedLayout:
+    """A palette, and an index of each pixel; without loss for as many colours."""
+
+    colours: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.colours <= MAX_COLOURS:
+            raise FormatError(f"a palette of {self.colours} colours cannot be stored")
+
+
+Layout = TileLayout | TransformLayout | IndexedLayout
+
+
+@dataclass(frozen=True)
 class Header:
     """What a decoder must know before it reads the tokens."""
 
     model: bytes  # the first bytes of its fingerprint
     width: int  # of the image, in pixels
     height: int
-    layout: TileLayout | TransformLayout
+    layout: Layout
     grey: bool = False
     alpha: bool = False
     layers: int = 1
@@ -81,6 +97,8 @@ class Header:
             raise FormatError(f"an image of {self.width} x {self.height} pixels cannot be stored")
         if isinstance(self.layout, TransformLayout) and self.layout.mask and not self.alpha:
             raise FormatError("an image without alpha has no mask")
+        if isinstance(self.layout, IndexedLayout) and self.layers != 1:
+            raise FormatError("an indexed image has one layer")
         if not 1 <= self.layers <= MAX_LAYERS:
             raise FormatError(f"{self.layers} layers cannot be stored")
 
@@ -89,7 +107,7 @@ def pack_header(header: Header) -> bytes:
     """Write a header in the fewest bytes."""
     layout = header.layout
     tiles = isinstance(layout, TileLayout)
-    special = 0 if isinstance(layout, TileLayout) else _special(layout)
+    special = _special(layout)
     codebook = CODEBOOKS.index(header.model) + 1 if header.model in CODEBOOKS else 0
     size = header.width, header.height
     default_size = size == _default_size(layout)
@@ -116,12 +134,11 @@ def read_header(reader: ByteReader) -> Header:
     _read_start(reader)
     flags = reader.take(1)[0]
     more = reader.take(1)[0] if flags & _MORE else 0
-    if more & ~_KNOWN or (flags & _MORE and not more):
+    if flags & _MORE and not more:
         raise FormatError("made by a newer titokzip, or damaged: unknown flags")
     model = _read_model(reader, flags >> 4)
     layout = _read_layout(reader, bool(flags & _TILES), more)
-    foreign = more & (_ALPHA | _UNREFINED | _MASK) if flags & _TILES else 0
-    if foreign or (more & _MASK and not more & _ALPHA):
+    if more & _foreign(layout) or (more & _MASK and not more & _ALPHA):
         raise FormatError("made by a newer titokzip, or damaged: unknown flags")
     size = _default_size(layout)
     if not flags & _DEFAULT_SIZE:
@@ -129,7 +146,7 @@ def read_header(reader: ByteReader) -> Header:
     if more & _SECTIONS:
         _skip_sections(reader)
     grey, alpha = bool(flags & _GREY), bool(more & _ALPHA)
-    return Header(model, *size, layout, grey, alpha, (more & 7) + 1)
+    return Header(model, *size, layout, grey, alpha, (more & _LAYERS) + 1)
 
 
 def _read_start(reader: ByteReader) -> None:
@@ -150,17 +167,33 @@ def _read_model(reader: ByteReader, codebook: int) -> bytes:
     return CODEBOOKS[codebook - 1]
 
 
-def _pack_layout(layout: TileLayout | TransformLayout) -> bytes:
+def _foreign(layout: Layout) -> int:
+    """Give the flags that no file of a layout has."""
+    if isinstance(layout, TileLayout):
+        return _ALPHA | _UNREFINED | _MASK | _INDEXED
+    return _UNREFINED | _MASK | _LAYERS if isinstance(layout, IndexedLayout) else 0
+
+
+def _pack_layout(layout: Layout) -> bytes:
     if isinstance(layout, TransformLayout):
         return bytes([layout.step]) + varint(layout.blocks)
+    if isinstance(layout, IndexedLayout):
+        return bytes([layout.colours - 1])
     return _pack_grid(layout.grid) + bytes([layout.tokens - 1])
 
 
-def _special(layout: TransformLayout) -> int:
+def _special(layout: Layout) -> int:
+    """Give the flags that tell how a layout differs from what is usual."""
+    if isinstance(layout, TileLayout):
+        return 0
+    if isinstance(layout, IndexedLayout):
+        return _INDEXED
     return _UNREFINED * (not layout.refined) | _MASK * layout.mask
 
 
-def _read_layout(reader: ByteReader, tiles: bool, more: int) -> TileLayout | TransformLayout:
+def _read_layout(reader: ByteReader, tiles: bool, more: int) -> Layout:
+    if not tiles and more & _INDEXED:
+        return IndexedLayout(reader.take(1)[0] + 1)
     if not tiles:
         special = not more & _UNREFINED, bool(more & _MASK)
         return TransformLayout(reader.take(1)[0], reader.varint(), *special)
@@ -188,9 +221,9 @@ def _read_grid(reader: ByteReader) -> Grid:
     return grid
 
 
-def _default_size(layout: TileLayout | TransformLayout) -> tuple[int, int]:
+def _default_size(layout: Layout) -> tuple[int, int]:
     """Width and height of an image whose size is not stored."""
-    if isinstance(layout, TransformLayout):
+    if not isinstance(layout, TileLayout):
         return DEFAULT_SIDE, DEFAULT_SIDE
     return DEFAULT_SIDE * layout.grid.columns, DEFAULT_SIDE * layout.grid.rows
 

@@ -15,7 +15,7 @@ from titokzip.cli.output import complain, message, say_json, tell
 
 if TYPE_CHECKING:
     from titokzip.batch import Found, Job, Result
-    from titokzip.bitstream.header import TileLayout, TransformLayout
+    from titokzip.bitstream.header import Layout
 
 Rename = Callable[[Path, bool], Path]  # with True, to the longer name
 
@@ -161,7 +161,9 @@ def _row(result: "Result") -> dict[str, Any]:
     }
 
 
-def described(layout: "TileLayout | TransformLayout") -> dict[str, Any]:
-    """Tell a layout in JSON: columns, rows and tokens of tiles; or step, blocks, refined, mask."""
+def described(layout: "Layout") -> dict[str, Any]:
+    """Tell a layout in JSON: columns, rows and tokens of tiles; or step, blocks, refined,
+    mask of a transform; or the colours of a palette.
+    """
     fields = asdict(layout)
     return {**fields.pop("grid", {}), **fields}

@@ -8,7 +8,9 @@ it is decoded, or when an encoder is to find the best by decoding.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache, cached_property
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +20,24 @@ from PIL import Image
 
 from titokzip import zoo
 from titokzip.bitstream.container import Contents, packed_size
-from titokzip.bitstream.header import FINGERPRINT_BYTES, MAX_STEP, Header, TransformLayout
+from titokzip.bitstream.header import (
+    FINGERPRINT_BYTES,
+    MAX_STEP,
+    Header,
+    IndexedLayout,
+    TransformLayout,
+)
 from titokzip.entropy import coder
 from titokzip.entropy.context_model import ContextModel
 from titokzip.errors import FormatError, RateError, TitokzipError
 from titokzip.images import LARGE, InputImage
+from titokzip.layouts import indexed
+from titokzip.layouts.indexed import IndexedEncoder
+from titokzip.layouts.pixels import Pixels, pixels_of, to_image
 from titokzip.layouts.protocol import Encoded, Size
 from titokzip.rate_control import Rate
 from titokzip.tokenizers.embedded.quantizer import dequantize
-from titokzip.tokenizers.embedded.rate_control import Encoder, Judge
+from titokzip.tokenizers.embedded.rate_control import Encoder, Judge, slope_at
 from titokzip.tokenizers.embedded.search import Encoded as Coded
 from titokzip.transform import planes as channels
 from titokzip.transform.bands import flatten
@@ -42,6 +53,7 @@ if TYPE_CHECKING:
 
 Planes = NDArray[np.float32]
 
+_REFINED = 0.75  # of the squared error of drawn images that the network usually leaves
 FINEST_MASK = 120  # step index; at finer ones a mask's steepness is worse than its quantisation
 _LANCZOS = Image.Resampling.LANCZOS
 
@@ -107,35 +119,58 @@ class Transformed:
         """Decode files in order."""
         for contents, size in files:
             try:
-                yield self._image(contents.header, self._integers(contents), size)
+                if isinstance(layout := contents.header.layout, IndexedLayout):
+                    yield indexed.image(contents, layout, size)
+                else:
+                    yield self._image(contents.header, self._integers(contents), size)
             except TitokzipError as error:
                 yield error
 
     def tokens(self, contents: Contents) -> NDArray[np.int32]:
-        """Decode the integers [L] of an image in coding order, 0 in missing layers."""
+        """Decode the integers [L] of an image in coding order, 0 in missing layers.
+
+        Those of an indexed image are its colours, then its indexes.
+        """
+        if isinstance(layout := contents.header.layout, IndexedLayout):
+            return indexed.tokens(contents, layout)
         return flatten(self._integers(contents))
 
     def _encoded(self, image: InputImage, rate: Rate) -> Encoded:
         if rate.for_tiles:
             raise RateError("tokens and tile are for models of tiles; this one takes a quality")
+        pixels, limit = pixels_of(image), rate.limit(*image.size)
+        drawn = self._drawn(image, pixels)
+        if limit is not None and (exact := drawn.exact(limit)):
+            return exact
         mask = image.alpha is not None and is_mask(image.alpha)
-        header, coded = self._coded(image, rate, mask)
+        planes = _planes_of(image, pixels, mask)
+        coded = self._coded(image, planes, rate, mask)
         if mask and coded.step < FINEST_MASK:
-            header, coded = self._coded(image, rate, False)
-        return Encoded(header, coded.payloads, flatten(coded.integers))
+            mask, planes = False, _planes_of(image, pixels, False)
+            coded = self._coded(image, planes, rate, mask)
+        header = self._header(image, coded, mask)
+        transformed = Encoded(header, coded.payloads, flatten(coded.integers))
+        if not drawn.sizes:
+            return transformed
+        error = self._judge(image, planes, mask)(replace(coded, refined=False))
+        error *= _REFINED if coded.refined else 1
+        slope = slope_at(rate.effective_quality) if limit is None else 0
+        size = packed_size(header, list(map(len, coded.payloads)))
+        return drawn.better(error + slope * 8 * size, slope, limit or inf) or transformed
 
-    def _coded(self, image: InputImage, rate: Rate, mask: bool) -> tuple[Header, Coded]:
-        limit = rate.limit(*image.size)
-        planes = channels.to_planes(_pixels(image), mask)
-        if image.alpha is not None:
-            planes = with_hidden_colours(planes, np.asarray(image.alpha) == 0)
+    def _coded(self, image: InputImage, planes: Planes, rate: Rate, mask: bool) -> Coded:
         judge = self._judge(image, planes, mask) if rate.best else None
         encoder = Encoder(planes, self.context_model, image.size, judge)
+        limit = rate.limit(*image.size)
         if limit is None:
-            coded = encoder.at_quality(rate.effective_quality)
-        else:
-            coded = encoder.within(limit, lambda *found: self._file_size(image, mask, *found))
-        return self._header(image, coded, mask), coded
+            return encoder.at_quality(rate.effective_quality)
+        return encoder.within(limit, lambda *found: self._file_size(image, mask, *found))
+
+    def _drawn(self, image: InputImage, pixels: Pixels) -> IndexedEncoder:
+        if image.alpha is not None:  # nobody sees the colours of what is hidden
+            pixels = np.where(pixels[:, :, -1:] == 0, 0, pixels)
+        own = image.original is None
+        return IndexedEncoder(pixels if own else None, lambda layout: self._with(image, layout, 1))
 
     def _judge(self, image: InputImage, planes: Planes, mask: bool) -> Judge:
         """Compare files of an image with its planes [C, H, W]."""
@@ -153,7 +188,9 @@ class Transformed:
         layout = TransformLayout(coded.step, coded.blocks, coded.refined, mask)
         return self._with(image, layout, len(coded.payloads))
 
-    def _with(self, image: InputImage, layout: TransformLayout, layers: int) -> Header:
+    def _with(
+        self, image: InputImage, layout: TransformLayout | IndexedLayout, layers: int
+    ) -> Header:
         alpha = image.alpha is not None
         return Header(self.fingerprint, *image.size, layout, image.grey, alpha, layers)
 
@@ -233,13 +270,11 @@ def _loaded_once(path: Path, *settings: Any) -> Transformed:
     return load_transform(zoo.read_manifest(path), *settings)
 
 
-def _pixels(image: InputImage) -> NDArray[np.uint8]:
-    """Give the pixels [H, W, C] of an image: grey or colour, and alpha if there is any."""
-    colours = np.asarray(image.image.convert("L") if image.grey else image.image)
-    parts = [colours.reshape(*colours.shape[:2], -1)]
-    if image.alpha is not None:
-        parts.append(np.asarray(image.alpha)[:, :, None])
-    return np.concatenate(parts, axis=2)
+def _planes_of(image: InputImage, pixels: Pixels, mask: bool) -> Planes:
+    planes = channels.to_planes(pixels, mask)
+    if image.alpha is None:
+        return planes
+    return with_hidden_colours(planes, np.asarray(image.alpha) == 0)
 
 
 def _layout(header: Header) -> TransformLayout:
@@ -255,7 +290,4 @@ def _planes(header: Header) -> int:
 def _to_image(channels: Planes, truncate: bool) -> Image.Image:
     """Convert channels [C, H, W] of 0..255 to an image of mode L, LA, RGB or RGBA."""
     levels = channels.clip(0, 255)
-    pixels = (levels if truncate else np.rint(levels)).astype(np.uint8)
-    if len(pixels) == 1:
-        return Image.fromarray(pixels[0])
-    return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    return to_image((levels if truncate else np.rint(levels)).astype(np.uint8).transpose(1, 2, 0))

@@ -62,7 +62,7 @@ class Encoder:
 
     def at_quality(self, quality: float) -> Encoded:
         """Encode at a quality from 1 to 100."""
-        slope = _slope(round(float(np.interp(quality, _QUALITIES, _LEVELS))))
+        slope = slope_at(quality)
         quantised = cache(partial(self._quantise, slope))
         best = self._best(slope, quantised)
         if not self.judge:
@@ -182,6 +182,11 @@ class Encoder:
         refined = step >= FINEST_REFINED and coding_error > EXACT * step_size(step) ** 2
         encoded = Encoded(step, candidate.blocks, payloads, found.integers, refined)
         return Trial(encoded, found.bits, error, _EXPECTED[0] < ratio < _EXPECTED[1])
+
+
+def slope_at(quality: float) -> float:
+    """Give the squared error that a bit must save at a quality, a pixel of the source."""
+    return _slope(round(float(np.interp(quality, _QUALITIES, _LEVELS))))
 
 
 def _nearest(choices: Iterable[tuple[Encoded, float]], judge: Judge) -> Encoded:

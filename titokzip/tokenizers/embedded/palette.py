@@ -1,0 +1,131 @@
+"""Drawn images: those of few colours, or of few but for the smoothing of their edges.
+
+H x W pixels of C channels, n colours.
+"""
+
+from functools import cached_property
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from titokzip.entropy.index_coder import MAX_COLOURS, Indexed
+
+Pixels = NDArray[np.uint8]
+
+_FEW: Final = 16  # colours of which any image is drawn, however they alternate
+_MANY: Final = 4096  # of which none is
+_FLAT: Final = 0.5  # share of the pixels that equal their neighbour, at the least
+_SAMPLE: Final = 4096  # pixels that are looked at first
+_MERGED: Final = 512  # most frequent colours, whose neighbours the others are counted to
+_GREY: Final = 3.0  # what a squared error of a channel weighs that is not one of three
+
+
+class Reduced(NamedTuple):
+    """An image of fewer colours, and what it has lost."""
+
+    image: Indexed
+    error: float  # squared, a pixel, in units of the planes
+
+
+class Palette:
+    """The colours of a drawn image."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        """Take pixels [H, W, C]."""
+        self._shape = pixels.shape
+        packed = np.zeros(pixels.shape[:2], np.uint32)
+        for channel in range(pixels.shape[2]):
+            packed = packed << np.uint32(8) | pixels[..., channel]
+        found, places, counts = np.unique(packed, return_inverse=True, return_counts=True)
+        shifts = 8 * np.arange(pixels.shape[2] - 1, -1, -1, dtype=np.uint32)
+        self._colours = (found[:, None] >> shifts).astype(np.uint8)
+        self._places, self._counts = places.reshape(pixels.shape[:2]).astype(np.int32), counts
+
+    def __len__(self) -> int:
+        return len(self._colours)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Numbers of colours to reduce to, smallest first; the last may be the image's own."""
+        if self._shape[2] % 2 == 0:  # transparent ones keep all of theirs
+            return [len(self)] if len(self) <= MAX_COLOURS else []
+        fewer = [2**n for n in range(1, 8) if 2**n < len(self)]
+        return [*fewer, len(self)] if len(self) <= MAX_COLOURS else fewer
+
+    def reduced(self, size: int) -> Reduced:
+        """Reduce to one of `sizes`, so that the squared error grows least."""
+        if size == len(self):
+            return Reduced(Indexed(self._places, self._colours), 0.0)
+        colours = self._merges[size]
+        distances = np.square(self._colours[:, None].astype(np.float32) - colours).sum(axis=2)
+        nearest = distances.argmin(axis=1)
+        used, labels = np.unique(nearest, return_inverse=True)
+        scale = _GREY if self._shape[2] < 3 else 1.0
+        error = scale * float(distances.min(axis=1) @ self._counts) / self._places.size
+        image = Indexed(labels.astype(np.int32)[self._places], colours[used].astype(np.uint8))
+        return Reduced(image, error)
+
+    @cached_property
+    def _merges(self) -> dict[int, NDArray[np.float32]]:
+        """Colours [size, C] for each number but the image's own.
+
+        Ward, Journal of the American Statistical Association 1963: those two become one, time and
+        again, by which the squared error grows least.
+        """
+        order = np.argsort(-self._counts, kind="stable")
+        colours = self._colours[order].astype(np.float32)
+        weights = self._counts[order].astype(np.float32)
+        colours, weights = _counted_to_nearest(colours, weights)
+        costs = np.stack([_cost(i, colours, weights) for i in range(len(weights))])
+        found, wanted = {}, set(self.sizes)
+        for left in range(len(weights), 1, -1):
+            if left in wanted:
+                found[left] = np.rint(colours[weights > 0])
+            one, other = divmod(int(costs.argmin()), len(weights))
+            both = weights[one] + weights[other]
+            colours[one] += (colours[other] - colours[one]) * (weights[other] / both)
+            weights[one], weights[other] = both, 0
+            costs[one] = costs[:, one] = _cost(one, colours, weights)
+            costs[other] = costs[:, other] = np.inf
+        return found
+
+
+def is_drawn(pixels: Pixels) -> bool:
+    """Tell whether an image [H, W, C] may be better off with a palette."""
+    flat = pixels.reshape(-1, pixels.shape[2])
+    sample = flat[:: max(1, len(flat) // _SAMPLE)]
+    if len(np.unique(sample, axis=0)) <= _FEW:
+        return True
+    across = (pixels[:, 1:] == pixels[:, :-1]).all(axis=2)
+    down = (pixels[1:] == pixels[:-1]).all(axis=2)
+    return max(float(across.mean()), float(down.mean())) >= _FLAT
+
+
+def palette_of(pixels: Pixels) -> Palette | None:
+    """Collect the colours of a drawn image [H, W, C]; None for another."""
+    if not is_drawn(pixels):
+        return None
+    palette = Palette(pixels)
+    return palette if len(palette) <= _MANY else None
+
+
+def _counted_to_nearest(
+    colours: NDArray[np.float32], weights: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Keep the first colours [n, C], and count the others to the nearest of them."""
+    kept, rest = colours[:_MERGED], colours[_MERGED:]
+    nearest = [int(np.square(kept - colour).sum(axis=1).argmin()) for colour in rest]
+    more = np.bincount(np.array(nearest, np.intp), weights[_MERGED:], len(kept))
+    return kept, (weights[:_MERGED] + more).astype(np.float32)
+
+
+def _cost(
+    one: int, colours: NDArray[np.float32], weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Give what merging a colour with each other [n] adds to the squared error."""
+    distances = np.square(colours - colours[one]).sum(axis=1)
+    both = weights * weights[one] / np.maximum(weights + weights[one], 1)
+    costs = np.where(weights > 0, distances * both, np.inf)
+    costs[one] = np.inf
+    return costs
