@@ -1,6 +1,6 @@
-"""Make the files of tests/golden, once a format version: `python tests/make_golden.py`.
+"""Make the files of tests/golden that are missing: `python tests/make_golden.py`.
 
-They are never made again for a version that was released; new ones may be added.
+None is made again for a version that was released; new ones may be added.
 """
 
 import hashlib
@@ -48,6 +48,10 @@ def images() -> dict[str, tuple[Image.Image, Rate]]:
     bars = Image.new("RGB", (48, 32), "white")
     for i, colour in enumerate(["red", "lime", "blue", "black"]):
         ImageDraw.Draw(bars).rectangle([12 * i, 0, 12 * i + 11, 31], fill=colour)
+    chart = Image.new("RGBA", (70, 44), "white")
+    for i, colour in enumerate(["red", "lime", "blue", "black"]):
+        ImageDraw.Draw(chart).rectangle([16 * i + 4, 9 * i, 16 * i + 13, 43], fill=colour)
+    ImageDraw.Draw(chart).ellipse([20, 4, 50, 30], fill=(255, 200, 0, 90), outline=(0, 0, 0, 0))
     return {
         "xs-default": (photo(256, 256), Rate(quality=30)),
         "xs-sms": (photo(320, 200), Rate(max_bytes=140)),
@@ -56,6 +60,7 @@ def images() -> dict[str, tuple[Image.Image, Rate]]:
         "xs-alpha": (transparent, Rate(quality=40)),
         "xs-mask": (cut_out, Rate(quality=40)),
         "xs-bars": (bars, Rate(quality=100)),
+        "xs-palette": (chart, Rate()),
         "xs-pixel": (photo(1, 1), Rate()),
         "xs-strip": (photo(300, 2), Rate(quality=70)),
         "toy-tiles": (photo(70, 50), Rate(tile=10)),
@@ -63,12 +68,14 @@ def images() -> dict[str, tuple[Image.Image, Rate]]:
 
 
 def main() -> None:
-    found = {}
+    found = json.loads((GOLDEN / "tokens.json").read_text())
     for name, (image, rate) in images().items():
+        if (path := GOLDEN / f"{name}.ttk").exists():
+            continue
         codec = codecs()[name.partition("-")[0]]
         data = codec.compress(plain(image, keep_alpha=True), rate)
         contents = container.unpack(data)
-        (GOLDEN / f"{name}.ttk").write_bytes(data)
+        path.write_bytes(data)
         found[name] = described(contents, codec.tokens(contents))
     (GOLDEN / "tokens.json").write_text(json.dumps(found, indent=1) + "\n")
 

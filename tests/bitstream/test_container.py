@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from titokzip import entropy
 from titokzip.bitstream.container import pack, packed_size, unpack
-from titokzip.bitstream.header import CODEBOOKS, Header, TileLayout, TransformLayout
+from titokzip.bitstream.header import CODEBOOKS, Header, IndexedLayout, TileLayout, TransformLayout
 from titokzip.errors import FormatError, PixelLimitError, Truncated
 from titokzip.tiling import Grid
 
@@ -40,6 +40,8 @@ def headers(draw):
         return Header(model, *size, layout, grey, False, layers)
     size = draw(sides | st.just((256, 256)))
     alpha = draw(st.booleans())
+    if draw(st.booleans()):
+        return Header(model, *size, IndexedLayout(draw(st.integers(1, 256))), grey, alpha)
     numbers = draw(st.integers(0, 255)), draw(st.integers(0, 300))
     layout = TransformLayout(*numbers, draw(st.booleans()), alpha and draw(st.booleans()))
     return Header(model, *size, layout, grey, alpha, layers)
@@ -226,7 +228,10 @@ HOSTILE = {
     "a huge grid": (sealed(b"\xff", LARGEST * 2, b"\0\1\1", b"x", flags=TILES), "too short"),
     "a huge grid, filled": (sealed(b"\xff", LARGEST * 2, b"\0x", flags=b"\5"), "stored"),
     "an unknown codebook": (sealed(b"\0\1\1\1", b"x", model=b"", flags=b"\xf0"), "codebook 15"),
-    "unknown flags": (sealed(b"\0\1\1\1", b"x", flags=MORE + b"\x80"), "newer"),
+    "tiles with a palette": (sealed(b"\0\0\1\1", b"x", flags=BOTH + b"\x80"), "unknown flags"),
+    "a palette with a mask": (sealed(b"\0\1\1", b"x", flags=MORE + b"\xc8"), "unknown flags"),
+    "a palette with a network": (sealed(b"\0\1\1", b"x", flags=MORE + b"\xa0"), "unknown flags"),
+    "a palette in layers": (sealed(b"\0\1\1", b"x", flags=MORE + b"\x81"), "unknown flags"),
     "a mask without alpha": (sealed(b"\0\1\1\1", b"x", flags=MORE + b"\x40"), "newer"),
     "tiles with a mask": (sealed(b"\0\0\1\1", b"x", flags=BOTH + b"\x48"), "unknown flags"),
     "more flags, and none of them": (sealed(b"\0\1\1\1", b"x", flags=MORE + b"\0"), "unknown"),

@@ -20,16 +20,16 @@ from titokzip.errors import FormatError
 MAX_COLOURS: Final = 256
 MAX_PIXELS: Final = 2**22
 MAX_FRONTS: Final = 2**15
-MAX_CHOICES: Final = 2**16  # pixels that nothing guesses
+MAX_CHOICES: Final = 2**14  # pixels that nothing guesses
 
-# Right and down of a pixel, nearest first.
+_LENGTHS: Final = (40, 16, 6, 2)  # neighbours that each memory looks at
+# Right and down of a pixel; the nearest of those that are coded before it, nearest first.
 _NEIGHBOURS: Final = np.array(
-    [
-        *((-1, 0), (0, -1), (1, -1), (-1, -1), (-2, 0), (0, -2)),
-        *((1, -2), (-2, -1), (-1, -2), (2, -2), (-3, 0), (0, -3)),
-    ]
+    sorted(
+        ((x, y) for x in range(-6, 7) for y in range(-6, 1) if x + 2 * y < 0),
+        key=lambda at: (at[0] ** 2 + at[1] ** 2, -at[1], -at[0]),
+    )[: max(_LENGTHS)]
 )
-_LENGTHS: Final = (12, 6, 2)  # neighbours that each memory looks at
 _GUESSES: Final = 6  # neighbours that are guesses themselves
 _SEEN: Final = 4  # neighbours whose equality to a guess is a condition
 _RANKS: Final = 3  # guesses that are told apart by what was guessed before
@@ -37,12 +37,13 @@ _HASH_BITS: Final = 18
 _FACTOR: Final = 0x9E3779B97F4A7C15  # of hashes
 _START, _STEP = 2, 5  # of the counts of decisions
 _FOLLOWED: Final = 16  # weight of a colour each time that it was chosen beside the same one
-_RING: Final = 8  # fronts that are kept; neighbours are up to six back
-_MARGIN: Final = 3
+_RING: Final = 16  # fronts that are kept, and a few more than neighbours need
+_MARGIN: Final = 6
 
 Indexes = NDArray[np.int32]
 Colours = NDArray[np.uint8]
 Hits = NDArray[np.bool_]
+Counts = NDArray[np.int64]
 
 
 class Indexed(NamedTuple):
@@ -55,11 +56,11 @@ class Indexed(NamedTuple):
 class _Source(Protocol):
     """Where indexes come from, front by front. Numbers are indexes + 1."""
 
-    def decide(self, front: int, rows: Indexes, guesses: Indexes, yes: Indexes) -> Hits:
+    def decide(self, front: int, rows: Indexes, guesses: Indexes, yes: Counts) -> Hits:
         """Tell which guesses [n] are right, by rows [n]; `yes` are their frequencies of 2^24."""
         ...
 
-    def choose(self, front: int, row: int, numbers: Indexes, weights: Indexes) -> int:
+    def choose(self, front: int, row: int, numbers: Indexes, weights: Counts) -> int:
         """Give the number of a pixel, one of the numbers [m]."""
         ...
 
@@ -105,12 +106,12 @@ class _Encoder:
         self._numbers, self._colours = image.indexes + 1, image.colours
         self.coder = SymbolEncoder()
 
-    def decide(self, front: int, rows: Indexes, guesses: Indexes, yes: Indexes) -> Hits:
+    def decide(self, front: int, rows: Indexes, guesses: Indexes, yes: Counts) -> Hits:
         found: Hits = self._numbers[rows, front - 2 * rows] == guesses
         self.coder.encode((~found).astype(np.int32), _decisions(yes))
         return found
 
-    def choose(self, front: int, row: int, numbers: Indexes, weights: Indexes) -> int:
+    def choose(self, front: int, row: int, numbers: Indexes, weights: Counts) -> int:
         number = int(self._numbers[row, front - 2 * row])
         at = int(np.flatnonzero(numbers == number)[0])
         if len(numbers) > 1:
@@ -129,11 +130,11 @@ class _Decoder:
         self._coder = SymbolDecoder(payload)
         self.colours = np.zeros((colours, channels), np.uint8)
 
-    def decide(self, front: int, rows: Indexes, guesses: Indexes, yes: Indexes) -> Hits:
+    def decide(self, front: int, rows: Indexes, guesses: Indexes, yes: Counts) -> Hits:
         found: Hits = self._coder.decode(_decisions(yes)) == 0
         return found
 
-    def choose(self, front: int, row: int, numbers: Indexes, weights: Indexes) -> int:
+    def choose(self, front: int, row: int, numbers: Indexes, weights: Counts) -> int:
         if not len(numbers):
             raise FormatError("the payload does not decode: a pixel has none of its colours")
         at = self._coder.decode(_frequencies(weights))[0] if len(numbers) > 1 else 0
@@ -196,12 +197,11 @@ class _State:
             self._counts += _STEP * flat.reshape(self._counts.shape)
         return numbers
 
-    def _chances(self, contexts: NDArray[np.int64]) -> Indexes:
+    def _chances(self, contexts: Counts) -> Counts:
         """Give the frequencies of 2^24 that guesses are right."""
         right, wrong = self._counts[:, contexts]
-        most = (1 << PRECISION) - 1
-        chances: Indexes = np.clip((right << PRECISION) // (right + wrong), 1, most)
-        return chances.astype(np.int32)
+        chances: Counts = 1 + ((1 << PRECISION) - 2) * right // (right + wrong)
+        return chances
 
     def _choose(self, front: int, row: int, left: int, guesses: Indexes, source: _Source) -> int:
         """Give the number of a pixel that is none of the guesses."""
@@ -246,22 +246,24 @@ def _count(width: int, height: int) -> int:
     return width + 2 * height - 2
 
 
-def _hashes(around: Indexes) -> NDArray[np.int64]:
-    """Give the places in each memory [3, n] of neighbours [12, n]."""
+def _hashes(around: Indexes) -> Counts:
+    """Give the places in each memory [4, n] of neighbours [40, n]."""
     sums = np.cumsum(around.astype(np.uint64) * _FACTORS, axis=0, dtype=np.uint64)
     hashes: NDArray[np.uint64] = sums[np.array(_LENGTHS) - 1] >> np.uint64(64 - _HASH_BITS)
     return hashes.astype(np.int64)
 
 
-def _decisions(yes: Indexes) -> NDArray[np.float64]:
+def _decisions(yes: Counts) -> NDArray[np.float64]:
     """Give the rows [n, 2] of the range coder of frequencies [n] that a guess is right."""
-    rows: Indexes = np.stack([yes - 1, (1 << PRECISION) - 1 - yes], axis=1)
-    return rows.astype(np.float64)
+    rows = np.empty((len(yes), 2))
+    rows[:, 0] = yes - 1
+    rows[:, 1] = (1 << PRECISION) - 1 - yes
+    return rows
 
 
-def _frequencies(weights: Indexes) -> NDArray[np.float64]:
+def _frequencies(weights: Counts) -> NDArray[np.float64]:
     """Give the row [1, m] of the range coder of weights."""
     rest = (1 << PRECISION) - len(weights)
-    frequencies: NDArray[np.int64] = weights.astype(np.int64) * rest // weights.sum()
+    frequencies: Counts = weights * rest // weights.sum()
     frequencies[0] += rest - frequencies.sum()
     return frequencies[None].astype(np.float64)

@@ -4,13 +4,12 @@
     layers -> integers -> coefficients -> planes -> decoder network -> image
 
 Encoding is NumPy. The decoder network, and torch with it, is loaded when the first file that uses
-it is decoded, or when an encoder is to find the best by decoding.
+it is decoded, or when an encoder is to find the best by decoding. Drawn images of few colours
+become a palette and indexes instead (`indexed`), where that is better.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, cached_property
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,31 +18,27 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from titokzip import zoo
-from titokzip.bitstream.container import Contents, packed_size
+from titokzip.bitstream.container import Contents
 from titokzip.bitstream.header import (
     FINGERPRINT_BYTES,
-    MAX_STEP,
     Header,
     IndexedLayout,
     TransformLayout,
 )
 from titokzip.entropy import coder
 from titokzip.entropy.context_model import ContextModel
-from titokzip.errors import FormatError, RateError, TitokzipError
+from titokzip.errors import FormatError, TitokzipError
 from titokzip.images import LARGE, InputImage
 from titokzip.layouts import indexed
-from titokzip.layouts.indexed import IndexedEncoder
-from titokzip.layouts.pixels import Pixels, pixels_of, to_image
+from titokzip.layouts.image_encoder import ImageEncoder
+from titokzip.layouts.pixels import to_image
 from titokzip.layouts.protocol import Encoded, Size
 from titokzip.rate_control import Rate
 from titokzip.tokenizers.embedded.quantizer import dequantize
-from titokzip.tokenizers.embedded.rate_control import Encoder, Judge, slope_at
-from titokzip.tokenizers.embedded.search import Encoded as Coded
 from titokzip.transform import planes as channels
 from titokzip.transform.bands import flatten
 from titokzip.transform.pyramid import Integers, synthesise
 from titokzip.transform.resample import enlarge
-from titokzip.transform.transparency import is_mask, with_hidden_colours
 from titokzip.transform.working_size import working_blocks
 
 if TYPE_CHECKING:
@@ -53,8 +48,6 @@ if TYPE_CHECKING:
 
 Planes = NDArray[np.float32]
 
-_REFINED = 0.75  # of the squared error of drawn images that the network usually leaves
-FINEST_MASK = 120  # step index; at finer ones a mask's steepness is worse than its quantisation
 _LANCZOS = Image.Resampling.LANCZOS
 
 
@@ -109,7 +102,7 @@ class Transformed:
         """Encode images in order."""
         for image in images:
             try:
-                yield self._encoded(image, rate)
+                yield self._encoder(image, rate).encode()
             except TitokzipError as error:
                 yield error
 
@@ -135,72 +128,11 @@ class Transformed:
             return indexed.tokens(contents, layout)
         return flatten(self._integers(contents))
 
-    def _encoded(self, image: InputImage, rate: Rate) -> Encoded:
-        if rate.for_tiles:
-            raise RateError("tokens and tile are for models of tiles; this one takes a quality")
-        pixels, limit = pixels_of(image), rate.limit(*image.size)
-        drawn = self._drawn(image, pixels)
-        if limit is not None and (exact := drawn.exact(limit)):
-            return exact
-        mask = image.alpha is not None and is_mask(image.alpha)
-        planes = _planes_of(image, pixels, mask)
-        coded = self._coded(image, planes, rate, mask)
-        if mask and coded.step < FINEST_MASK:
-            mask, planes = False, _planes_of(image, pixels, False)
-            coded = self._coded(image, planes, rate, mask)
-        header = self._header(image, coded, mask)
-        transformed = Encoded(header, coded.payloads, flatten(coded.integers))
-        if not drawn.sizes:
-            return transformed
-        error = self._judge(image, planes, mask)(replace(coded, refined=False))
-        error *= _REFINED if coded.refined else 1
-        slope = slope_at(rate.effective_quality) if limit is None else 0
-        size = packed_size(header, list(map(len, coded.payloads)))
-        return drawn.better(error + slope * 8 * size, slope, limit or inf) or transformed
+    def _encoder(self, image: InputImage, rate: Rate) -> ImageEncoder:
+        def decode(header: Header, integers: Integers, size: Size) -> Image.Image:
+            return self._image(header, integers, size, image.size)
 
-    def _coded(self, image: InputImage, planes: Planes, rate: Rate, mask: bool) -> Coded:
-        judge = self._judge(image, planes, mask) if rate.best else None
-        encoder = Encoder(planes, self.context_model, image.size, judge)
-        limit = rate.limit(*image.size)
-        if limit is None:
-            return encoder.at_quality(rate.effective_quality)
-        return encoder.within(limit, lambda *found: self._file_size(image, mask, *found))
-
-    def _drawn(self, image: InputImage, pixels: Pixels) -> IndexedEncoder:
-        if image.alpha is not None:  # nobody sees the colours of what is hidden
-            pixels = np.where(pixels[:, :, -1:] == 0, 0, pixels)
-        own = image.original is None
-        return IndexedEncoder(pixels if own else None, lambda layout: self._with(image, layout, 1))
-
-    def _judge(self, image: InputImage, planes: Planes, mask: bool) -> Judge:
-        """Compare files of an image with its planes [C, H, W]."""
-        size = planes.shape[2], planes.shape[1]
-
-        def error(coded: Coded) -> float:
-            header = self._header(image, coded, mask)
-            decoded = self._image(header, coded.integers, size, image.size)
-            pixels = np.asarray(decoded).reshape(*planes.shape[1:], -1)
-            return float(np.square(channels.to_planes(pixels, mask) - planes).sum(axis=0).mean())
-
-        return error
-
-    def _header(self, image: InputImage, coded: Coded, mask: bool) -> Header:
-        layout = TransformLayout(coded.step, coded.blocks, coded.refined, mask)
-        return self._with(image, layout, len(coded.payloads))
-
-    def _with(
-        self, image: InputImage, layout: TransformLayout | IndexedLayout, layers: int
-    ) -> Header:
-        alpha = image.alpha is not None
-        return Header(self.fingerprint, *image.size, layout, image.grey, alpha, layers)
-
-    def _file_size(
-        self, image: InputImage, mask: bool, blocks: int, lengths: Sequence[int], refined: bool
-    ) -> int:
-        """Count the bytes of a file; its step does not matter."""
-        layout = TransformLayout(MAX_STEP, blocks, refined, mask)
-        header = self._with(image, layout, len(lengths))
-        return packed_size(header, list(lengths))
+        return ImageEncoder(image, rate, self.fingerprint, self.context_model, decode)
 
     def _integers(self, contents: Contents) -> Integers:
         header, layout = contents.header, _layout(contents.header)
@@ -268,13 +200,6 @@ def load_transform(
 @cache
 def _loaded_once(path: Path, *settings: Any) -> Transformed:
     return load_transform(zoo.read_manifest(path), *settings)
-
-
-def _planes_of(image: InputImage, pixels: Pixels, mask: bool) -> Planes:
-    planes = channels.to_planes(pixels, mask)
-    if image.alpha is None:
-        return planes
-    return with_hidden_colours(planes, np.asarray(image.alpha) == 0)
 
 
 def _layout(header: Header) -> TransformLayout:

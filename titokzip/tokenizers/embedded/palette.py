@@ -99,7 +99,7 @@ def is_drawn(pixels: Pixels) -> bool:
         return True
     across = (pixels[:, 1:] == pixels[:, :-1]).all(axis=2)
     down = (pixels[1:] == pixels[:-1]).all(axis=2)
-    return max(float(across.mean()), float(down.mean())) >= _FLAT
+    return bool(max(across.sum(), down.sum()) >= _FLAT * len(flat))
 
 
 def palette_of(pixels: Pixels) -> Palette | None:
