@@ -152,3 +152,23 @@ def test_a_codec_that_takes_no_small_images_uses_the_others_and_one_that_takes_n
     assert one(picky).encode(photo(96, 64), [2000])[0] is not None
     with pytest.raises(CodecFailed, match="broken today"):
         one(failing).encode(photo(96, 64), [2000])
+
+
+def test_a_lossless_file_wins_where_it_fits():
+    """It is not made of images that are far too large for it."""
+    made = []
+
+    def exact(image):
+        made.append(image.size)
+        file = io.BytesIO()
+        image.save(file, "WEBP", lossless=True)
+        return file.getvalue()
+
+    flat, noise = Image.new("RGB", (60, 40), "red"), Image.effect_noise((60, 40), 80).convert("RGB")
+    one = codec(bare=False, exact=exact)
+    small, large = one.encode(flat, [10, 400])
+    assert small is None
+    assert large.setting == "lossless"
+    assert np.array_equal(np.asarray(one.decode(large, flat.size)), np.asarray(flat))
+    assert one.encode(noise, [60])[0] is None or one.encode(noise, [60])[0].setting != "lossless"
+    assert made == [flat.size]

@@ -30,6 +30,7 @@ HOW_TO_GET = dict.fromkeys(BASELINES, _PILLOW_HAS) | {
 _PERCENT = tuple(float(level) for level in range(101))
 Save = Callable[[Image.Image, float], bytes]
 Load = Callable[[bytes, Size, bool], Image.Image]
+Exact = Callable[[Image.Image], bytes]
 
 
 @dataclass(frozen=True)
@@ -70,17 +71,21 @@ def available(
 
 
 def _in_process(cache: Cache, bare: bool) -> Iterator[Searched]:
-    def searched(name: str, suffix: str, note: str, save: Save, load: Load) -> Searched:
-        return Searched(name, suffix, note, _PERCENT, save, load, bare, cache)
+    def searched(
+        name: str, suffix: str, note: str, save: Save, load: Load, exact: Exact | None = None
+    ) -> Searched:
+        return Searched(name, suffix, note, _PERCENT, save, load, bare, cache, exact)
 
     pillow = f"Pillow {version('pillow')}"
     for name, kind, suffix, feature, options, words in _PILLOW:
         if features.check(feature):
             note = f"{pillow}, {feature} {features.version(feature)}, {words}"
-            yield searched(name, suffix, note, partial(_save, kind, options), _load)
+            exact = _webp_exact if name == "webp" else None
+            yield searched(name, suffix, note, partial(_save, kind, options), _load, exact)
     if find_spec("imagecodecs"):
-        note = f"imagecodecs {version('imagecodecs')}, effort 9, distance 25 to 0.5"
-        yield searched("jxl", ".jxl", note, _jxl_save, _jxl_load)
+        words = "effort 9, distance 25 to 0.5, lossless where that fits"
+        note = f"imagecodecs {version('imagecodecs')}, {words}"
+        yield searched("jxl", ".jxl", note, _jxl_save, _jxl_load, _jxl_exact)
     if find_spec("pillow_heif"):
         note = f"pillow-heif {version('pillow-heif')}, x265, preset placebo, tune psnr"
         yield searched("heic", ".heic", note, _heic_save, _heic_load)
@@ -112,7 +117,7 @@ def _jpeg2000_options(level: float) -> dict[str, Any]:
 
 _PILLOW: list[tuple[str, str, str, str, Callable[[float], dict[str, Any]], str]] = [
     ("jpeg", "JPEG", ".jpg", "jpg", _jpeg_options, "4:2:0, optimised, progressive"),
-    ("webp", "WEBP", ".webp", "webp", _webp_options, "method 6"),
+    ("webp", "WEBP", ".webp", "webp", _webp_options, "method 6, lossless where that fits"),
     ("avif", "AVIF", ".avif", "avif", _avif_options, "aom, speed 4, tune psnr, 4:2:0, 8 bits"),
     ("jpeg2000", "JPEG2000", ".jp2", "jpg_2000", _jpeg2000_options, "9/7 wavelet"),
 ]
@@ -129,6 +134,12 @@ def _save(
     return file.getvalue()
 
 
+def _webp_exact(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "WEBP", lossless=True, quality=100, method=6)
+    return file.getvalue()
+
+
 def _load(data: bytes, _: Size, grey: bool) -> Image.Image:
     with Image.open(io.BytesIO(data)) as image:
         return image.convert("L" if grey else "RGB")
@@ -142,6 +153,13 @@ def _jxl_save(image: Image.Image, level: float) -> bytes:
         np.asarray(image), distance=distance, effort=9, lossless=False, usecontainer=False
     )
     return bytes(data)
+
+
+def _jxl_exact(image: Image.Image) -> bytes:
+    import imagecodecs
+
+    pixels = np.asarray(image)
+    return bytes(imagecodecs.jpegxl_encode(pixels, effort=9, lossless=True, usecontainer=False))
 
 
 def _jxl_load(data: bytes, _: Size, grey: bool) -> Image.Image:

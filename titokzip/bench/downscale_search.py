@@ -2,9 +2,11 @@
 
 At a few hundred bytes no classical codec fits a whole image, so every baseline may shrink it first.
 On each of `SCALES` the finest quality that fits is found, and of those results the best PSNR wins;
-Lanczos enlarges it again. The decoder receives the size of the original as free side information.
+Lanczos enlarges it again. A lossless mode wins where it fits. The decoder receives the size of the
+original as free side information.
 """
 
+import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ from titokzip.bench.metrics import Pixels, psnr
 SCALES = (1, 0.75, 0.625, 0.5, 0.375, 0.25, 0.1875, 0.125, 0.09, 0.0625, 0.045, 0.032)
 _LIKELY_DOUBLING = 0.1  # of the range of qualities, for a file of twice the bytes
 _LIKELY_BPP = 0.2  # of a coded pixel, at the scale that wins
+_HOPELESS = 40  # budgets that an image takes as a PNG for whom no lossless file fits into one
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Searched:
     load: Callable[[bytes, Size, bool], Image.Image]
     bare: bool = True  # budgets limit the codestream, else the whole file
     cache: Cache = field(default_factory=Cache)
+    exact: Callable[[Image.Image], bytes] | None = None  # its lossless mode
 
     def encode(self, image: Image.Image, budgets: Sequence[int]) -> list[Encoded | None]:
         """Search scales and qualities for the best PSNR within each budget.
@@ -67,6 +71,14 @@ class Searched:
             data = self.save(image, quality)
             self.cache.put(key, data)
         return data
+
+    def lossless(self, image: Image.Image, budget: int) -> bytes | None:
+        """Encode an image without loss, where that may fit into a budget."""
+        if self.exact is None:
+            return None
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        return self.exact(image) if len(file.getvalue()) <= _HOPELESS * budget else None
 
 
 class _Scale:
@@ -140,7 +152,11 @@ def _search(
     original = np.asarray(image)
     scales = [_Scale(codec, original, small, image.size) for small in downscaled(image)]
     found: dict[int, Encoded | None] = {}
+    lossless = codec.lossless(image, max(budgets))
     for budget in sorted(budgets, reverse=True):
+        if lossless and codec.compared_bytes(lossless) <= budget:
+            found[budget] = Encoded(lossless, image.size, image.mode == "L", "lossless")
+            continue
         best: tuple[float, Encoded] | None = None
         for scale in sorted(scales, key=lambda scale: scale.distance(budget)):
             if scale.error or (best and scale.bound <= best[0]):
