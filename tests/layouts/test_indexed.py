@@ -42,12 +42,12 @@ def chart(mode="RGB"):
 
 def logo():
     """Draw a ring and a triangle, with smooth edges."""
-    image = Image.new("RGB", (480, 360), (250, 250, 245))
+    image = Image.new("RGB", (288, 216), (250, 250, 245))
     draw = ImageDraw.Draw(image)
-    draw.ellipse([60, 30, 360, 330], fill=(180, 20, 60))
-    draw.ellipse([110, 80, 310, 280], fill=(250, 250, 245))
-    draw.polygon([(200, 60), (440, 330), (90, 300)], fill=(20, 60, 160))
-    return image.resize((160, 120), Image.Resampling.BOX)
+    draw.ellipse([36, 18, 216, 198], fill=(180, 20, 60))
+    draw.ellipse([66, 48, 186, 168], fill=(250, 250, 245))
+    draw.polygon([(120, 36), (264, 198), (54, 180)], fill=(20, 60, 160))
+    return image.resize((96, 72), Image.Resampling.BOX)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "LA", "RGBA"])
@@ -68,7 +68,7 @@ def test_an_image_of_few_colours_is_exact_and_small(codec, mode):
 def test_smooth_edges_lose_colours_as_the_limit_falls(codec):
     image = logo()
     assert len(image.getcolors(4096)) > 32
-    files = [compress(codec, image, max_bytes=limit) for limit in (60, 200, 260, 340, 450, 2000)]
+    files = [compress(codec, image, max_bytes=limit) for limit in (60, 160, 240, 340, 2000)]
     gains = [psnr(image, codec.decompress(data)) for data in files]
     assert gains == sorted(gains)
     assert isinstance(layout_of(files[0]), TransformLayout)
@@ -80,7 +80,7 @@ def test_smooth_edges_lose_colours_as_the_limit_falls(codec):
 
 def test_quality_is_monotone(codec):
     image = logo()
-    files = [compress(codec, image, quality=quality) for quality in (1, 20, 50, 80, 100)]
+    files = [compress(codec, image, quality=quality) for quality in (1, 50, 100)]
     gains = [psnr(image, codec.decompress(data)) for data in files]
     sizes = [len(data) for data in files]
     assert gains == sorted(gains)
@@ -118,10 +118,10 @@ def test_photos_are_not_drawn():
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_fewer_colours_are_the_best_that_merging_finds(mode):
     """Their error is what it says, never less than that of more colours; the flat ones stay."""
-    pixels = np.asarray(logo().convert(mode)).reshape(120, 160, -1)
+    pixels = np.asarray(logo().convert(mode)).reshape(72, 96, -1)
     palette = Palette(pixels)
     errors = []
-    for size in palette.sizes:
+    for size in [*palette.fewer, len(palette)]:
         (indexes, colours), error = palette.reduced(size)
         assert len(colours) <= size
         difference = colours[indexes].astype(float) - pixels
@@ -130,6 +130,10 @@ def test_fewer_colours_are_the_best_that_merging_finds(mode):
         errors.append(error)
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] == 0
+    assert palette.beside(8) == [6, 12]
+    assert palette.beside(len(palette)) == palette.fewer[-1:]
+    assert palette.beside(2) == [3]
+    assert palette.beside(0) == []
     colours = {tuple(colour) for colour in palette.reduced(8).image.colours.tolist()}
     assert tuple(pixels[0, 0].tolist()) in colours
 

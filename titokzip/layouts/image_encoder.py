@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import inf
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ from titokzip.bitstream.header import MAX_STEP, Header, IndexedLayout, Transform
 from titokzip.entropy.context_model import ContextModel
 from titokzip.errors import RateError
 from titokzip.images import InputImage
-from titokzip.layouts.indexed import IndexedEncoder
+from titokzip.layouts.indexed import IndexedEncoder, encoder_of
 from titokzip.layouts.pixels import pixels_of
 from titokzip.layouts.protocol import Encoded, Size
 from titokzip.rate_control import Rate
@@ -61,25 +60,28 @@ class ImageEncoder:
             RateError: no file is as small as the rate asks for.
         """
         drawn = self._drawn()
-        if self._limit is not None and (exact := drawn.exact(self._limit)):
+        if drawn and self._limit is not None and (exact := drawn.exact(self._limit)):
             return exact
         found = self._transformed()
         header = self._transform_header(found.coded, found.mask)
         transformed = Encoded(header, found.coded.payloads, flatten(found.coded.integers))
-        if not drawn.sizes:
+        if not drawn:
             return transformed
         error = self._error(replace(found.coded, refined=False), found.planes, found.mask)
         error *= _REFINED if found.coded.refined else 1
-        slope = slope_at(self._rate.effective_quality) if self._limit is None else 0
+        if self._limit is not None:
+            return drawn.within(self._limit, error) or transformed
+        slope = slope_at(self._rate.effective_quality)
         bits = 8 * packed_size(header, [len(payload) for payload in found.coded.payloads])
-        return drawn.better(error + slope * bits, slope, self._limit or inf) or transformed
+        return drawn.at_slope(slope, error + slope * bits) or transformed
 
-    def _drawn(self) -> IndexedEncoder:
+    def _drawn(self) -> IndexedEncoder | None:
+        if self._image.original is not None:  # it was reduced
+            return None
         pixels = self._pixels
         if self._image.alpha is not None:  # nobody sees the colours of what is hidden
             pixels = np.where(pixels[:, :, -1:] == 0, 0, pixels)
-        whole = self._image.original is None
-        return IndexedEncoder(pixels if whole else None, lambda layout: self._header(layout, 1))
+        return encoder_of(pixels, lambda layout: self._header(layout, 1))
 
     def _transformed(self) -> _Transformed:
         mask = self._image.alpha is not None and is_mask(self._image.alpha)

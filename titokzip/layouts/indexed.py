@@ -3,9 +3,10 @@
 The encoder of the embedded model asks for them where they cost less, or fit and err less.
 """
 
+import sys
+from bisect import bisect_right
 from collections.abc import Callable
 from functools import cache
-from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,64 +19,76 @@ from titokzip.entropy.index_coder import Indexed
 from titokzip.errors import FormatError
 from titokzip.layouts.pixels import Pixels, to_image
 from titokzip.layouts.protocol import Encoded, Size
-from titokzip.tokenizers.embedded.palette import palette_of
+from titokzip.tokenizers.embedded.palette import Palette, palette_of
 
 
 class IndexedEncoder:
     """One drawn image, encoded with as many colours as pay."""
 
-    def __init__(
-        self, pixels: Pixels | None, make_header: Callable[[IndexedLayout], Header]
-    ) -> None:
-        """Take pixels [H, W, C]; images that are not drawn are never encoded."""
-        fits = pixels is not None and index_coder.fits(pixels.shape[1], pixels.shape[0])
-        self._palette = palette_of(pixels) if pixels is not None and fits else None
-        self._make_header = make_header
+    def __init__(self, palette: Palette, make_header: Callable[[IndexedLayout], Header]) -> None:
+        self._palette, self._make_header = palette, make_header
         self._encoded = cache(self._encode)
 
-    @property
-    def sizes(self) -> list[int]:
-        """Numbers of colours that can be tried, smallest first; none for images not drawn."""
-        return self._palette.sizes if self._palette else []
-
-    def exact(self, limit: float) -> Encoded | None:
+    def exact(self, limit: int) -> Encoded | None:
         """Encode without loss in so many bytes, if that is possible."""
-        if not self._palette or self.sizes[-1:] != [len(self._palette)]:
+        if not self._palette.fits:
             return None
         encoded, size = self._encoded(len(self._palette))
         return encoded if size <= limit else None
 
-    def better(self, cost: float, slope: float, limit: float) -> Encoded | None:
-        """Encode at less than a cost in so many bytes, if that is possible.
+    def within(self, limit: int, error: float) -> Encoded | None:
+        """Encode with as many colours as fit into so many bytes, if that errs less."""
+        fewer = [n for n in self._palette.fewer if self._palette.reduced(n).error < error]
+        if not fewer or self._encoded(fewer[0])[1] > limit:
+            return None
+        fit = bisect_right(fewer, limit, lo=1, key=lambda colours: self._encoded(colours)[1])
+        return self._encoded(fewer[fit - 1])[0]
+
+    def at_slope(self, slope: float, cost: float) -> Encoded | None:
+        """Encode at less than a cost, if that is possible.
 
         The cost is the squared error a pixel, plus the slope for each bit of the file. More colours
-        take more bytes, so the search ends when they cost too much. All of the image's own are
-        tried first: nothing else can be exact.
+        take more bytes, so the search ends when the bits alone cost too much.
         """
-        best = None
-        for colours in [*self.sizes[-1:], *self.sizes[:-1]]:
-            assert self._palette, "an image that is not drawn has no sizes"
+        best: Encoded | None = None
+        chosen = 0
+
+        def attempt(colours: int) -> bool:
+            """Tell whether more colours might still be better."""
+            nonlocal best, chosen, cost
             error = self._palette.reduced(colours).error
             if error >= cost:
-                continue
+                return True
             encoded, size = self._encoded(colours)
             bits = slope * 8 * size
-            if size <= limit and error + bits < cost:
-                best, cost = encoded, error + bits
-            elif (size > limit or bits >= cost) and colours != self.sizes[-1]:
-                break
+            if error + bits < cost:
+                best, chosen, cost = encoded, colours, error + bits
+            return bits < cost
+
+        if self._palette.fits:
+            attempt(len(self._palette))
+        all(attempt(colours) for colours in self._palette.fewer if colours.bit_count() == 1)
+        for colours in self._palette.beside(chosen):
+            attempt(colours)
         return best
 
-    def _encode(self, colours: int) -> tuple[Encoded | None, float]:
+    def _encode(self, colours: int) -> tuple[Encoded | None, int]:
         """Encode with a number of colours; also give the bytes of the file."""
-        assert self._palette, "an image that is not drawn is not encoded"
         try:
             payload, coded = index_coder.encode(self._palette.reduced(colours).image)
         except FormatError:  # too many pixels that nothing predicts
-            return None, inf
+            return None, sys.maxsize
         header = self._make_header(IndexedLayout(len(coded.colours)))
         size = packed_size(header, [len(payload)])
         return Encoded(header, [payload], _tokens(coded)), size
+
+
+def encoder_of(
+    pixels: Pixels, make_header: Callable[[IndexedLayout], Header]
+) -> IndexedEncoder | None:
+    """Make the encoder of an image [H, W, C] if it is drawn; None for others."""
+    palette = palette_of(pixels) if index_coder.fits(pixels.shape[1], pixels.shape[0]) else None
+    return IndexedEncoder(palette, make_header) if palette else None
 
 
 def decode(contents: Contents, layout: IndexedLayout) -> Indexed:

@@ -3,6 +3,7 @@
 H x W pixels of C channels, n colours.
 """
 
+from bisect import bisect_left
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -46,15 +47,25 @@ class Palette:
         return len(self._colours)
 
     @property
-    def sizes(self) -> list[int]:
-        """Numbers of colours to reduce to, smallest first; the last may be the image's own."""
-        if self._shape[2] % 2 == 0:  # transparent ones keep all of theirs
-            return [len(self)] if len(self) <= MAX_COLOURS else []
-        fewer = [2**n for n in range(1, 8) if 2**n < len(self)]
-        return [*fewer, len(self)] if len(self) <= MAX_COLOURS else fewer
+    def fits(self) -> bool:
+        """Whether all colours can be kept."""
+        return len(self) <= MAX_COLOURS
+
+    @cached_property
+    def fewer(self) -> list[int]:
+        """Numbers of colours to reduce to, from two on; none if there is transparency."""
+        if self._shape[2] % 2 == 0:
+            return []
+        return [size for n in range(1, 8) for size in (2**n, 3 * 2 ** (n - 1)) if size < len(self)]
+
+    def beside(self, size: int) -> list[int]:
+        """Give the next smaller and larger number of colours to reduce to; none for 0."""
+        at = bisect_left(self.fewer, size)
+        near = self.fewer[max(at - 1, 0) : at + 2]
+        return [colours for colours in near if colours != size] if size else []
 
     def reduced(self, size: int) -> Reduced:
-        """Reduce to one of `sizes`, so that the squared error grows least."""
+        """Reduce to all colours or one of those numbers, so that the squared error grows least."""
         if size == len(self):
             return Reduced(Indexed(self._places, self._colours), 0.0)
         colours = self._merges[size]
@@ -68,7 +79,7 @@ class Palette:
 
     @cached_property
     def _merges(self) -> dict[int, NDArray[np.float32]]:
-        """Colours [size, C] for each number but the image's own.
+        """Colours [size, C] for each number of fewer colours.
 
         Ward, Journal of the American Statistical Association 1963: those two become one, time and
         again, by which the squared error grows least.
@@ -78,7 +89,7 @@ class Palette:
         weights = self._counts[order].astype(np.float32)
         colours, weights = _counted_to_nearest(colours, weights)
         costs = np.stack([_cost(i, colours, weights) for i in range(len(weights))])
-        found, wanted = {}, set(self.sizes)
+        found, wanted = {}, set(self.fewer)
         for left in range(len(weights), 1, -1):
             if left in wanted:
                 found[left] = np.rint(colours[weights > 0])
