@@ -6,7 +6,8 @@ import torch
 from safetensors.numpy import load_file
 
 from titokzip import zoo
-from titokzip.tokenizers.embedded.network import NetworkConfig, RefinementNetwork
+from titokzip.tokenizers.embedded.network import RefinementNetwork
+from titokzip.tokenizers.embedded.network_config import NetworkConfig
 from titokzip.zoo import embedded
 
 SMALL = NetworkConfig(widths=(4, 4, 4, 4), encoder=(1, 0, 0, 1), decoder=(0, 0, 0, 0), conditions=4)

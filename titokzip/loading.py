@@ -13,12 +13,15 @@ def load(
     precision: str = "auto",
     compiled: bool = False,
     truncate: bool = False,
+    lone: bool = False,
 ) -> Codec:
     """Make a codec of a model: its name, the path of its weights, or its manifest.
 
     `device` is auto, cpu, cuda or mps; `batch` is tiles that the networks see at once; `precision`
     is that of the decoder: auto, float32 or bfloat16; `compiled` is for bulk work; `truncate`
-    truncates decoded pixels to 8 bits, as TiTok's evaluator does, instead of rounding them.
+    truncates decoded pixels to 8 bits, as TiTok's evaluator does, instead of rounding them; `lone`
+    has the embedded model decode small images without torch, in float32, unless a device or a
+    precision is asked for: faster for one image, slower for many.
 
     Raises:
         ModelError: it is not here, or damaged.
@@ -28,7 +31,7 @@ def load(
     if manifest.kind == zoo.EMBEDDED:
         from titokzip.layouts.transform import load_transform
 
-        transformed = load_transform(manifest, device, precision, compiled, truncate)
+        transformed = load_transform(manifest, device, precision, compiled, truncate, lone)
         return Codec(manifest.name, manifest.fingerprint, transformed)
     from titokzip.layouts.tiles import load_tiles
 

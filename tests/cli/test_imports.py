@@ -63,9 +63,15 @@ def test_verifying_runs_no_network(folder, tmp_path):
 
 
 @pytest.mark.parametrize("quality", [10, 100])
-def test_decompressing_imports_torch_where_a_file_is_refined(quality, folder, tmp_path):
+def test_decompressing_a_small_file_imports_no_torch(quality, folder, tmp_path):
     source = folder / f"{quality}.ttk"
     refined = container.unpack(source.read_bytes()).header.layout.refined
     assert refined == (quality == 10)
-    found = modules(tmp_path, "decompress", source, "-o", tmp_path / "a.png")
-    assert ("torch" in found) == refined
+    assert not modules(tmp_path, "decompress", source, "-o", tmp_path / "a.png") & HEAVY
+
+
+@pytest.mark.parametrize("more", [["100.ttk"], ["--device", "cpu"]])
+def test_decompressing_more_or_on_a_device_imports_torch(more, folder, tmp_path):
+    words = [folder / word if word.endswith(".ttk") else word for word in more]
+    found = modules(tmp_path, "decompress", folder / "10.ttk", *words, "-O", tmp_path)
+    assert "torch" in found

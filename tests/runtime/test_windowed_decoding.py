@@ -8,7 +8,8 @@ from refiners import network
 from titokzip.errors import ModelError
 from titokzip.runtime import windowed_decoding
 from titokzip.runtime.windowed_decoding import HALO, Refiner, load_refiner
-from titokzip.tokenizers.embedded.network import NetworkConfig, RefinementNetwork
+from titokzip.tokenizers.embedded.network import RefinementNetwork
+from titokzip.tokenizers.embedded.network_config import NetworkConfig
 
 STEP = 160
 

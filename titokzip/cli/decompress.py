@@ -133,7 +133,12 @@ def decompress(
 
     def load(manifest: "Manifest") -> "Codec":
         codec = loading.load(
-            manifest, options.device, options.batch_size, precision, options.compiled
+            manifest,
+            options.device,
+            options.batch_size,
+            precision,
+            options.compiled,
+            lone=len(jobs) == 1,
         )
         _guide(codec, manifest.name, steps, guidance)
         return codec

@@ -44,10 +44,12 @@ from titokzip.transform.working_size import working_blocks
 if TYPE_CHECKING:
     import torch
 
+    from titokzip.runtime.numpy_refiner import NumpyRefiner
     from titokzip.runtime.windowed_decoding import Refiner
 
 Planes = NDArray[np.float32]
 
+_UNASKED = "auto", "auto", False  # device, precision, whether it is compiled
 _LANCZOS = Image.Resampling.LANCZOS
 
 
@@ -64,9 +66,14 @@ class Transformed:
         load_refiner: "Callable[[], Refiner]",
         truncate: bool = False,
         settings: tuple[Any, ...] | None = None,
+        load_small: "Callable[[], NumpyRefiner] | None" = None,
     ) -> None:
+        """Take what loads the decoder network when it is needed.
+
+        `load_small` loads what refines small images instead, without torch.
+        """
         self.fingerprint, self.context_model = fingerprint, context_model
-        self._load_refiner, self.truncate = load_refiner, truncate
+        self._load_refiner, self._load_small, self.truncate = load_refiner, load_small, truncate
         self._settings = settings  # with which another process loads it
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -79,6 +86,10 @@ class Transformed:
     def refiner(self) -> "Refiner":
         """The decoder network, loaded on first use."""
         return self._load_refiner()
+
+    @cached_property
+    def _small_refiner(self) -> "NumpyRefiner | None":
+        return self._load_small() if self._load_small else None
 
     @property
     def device(self) -> str:
@@ -172,7 +183,11 @@ class Transformed:
 
     def _refined(self, colours: Planes, step: int, double: bool) -> Planes:
         """Improve channels [1 or 3, H, W] by the decoder network."""
-        refined = self.refiner(np.broadcast_to(colours, (3, *colours.shape[1:])), step, double)
+        three, small = np.broadcast_to(colours, (3, *colours.shape[1:])), self._small_refiner
+        if small and three[0].size <= small.most_pixels:
+            refined = small(three, step, double)
+        else:
+            refined = self.refiner(three, step, double)
         return refined.mean(axis=0, keepdims=True) if len(colours) == 1 else refined
 
 
@@ -182,6 +197,7 @@ def load_transform(
     precision: str = "auto",
     compiled: bool = False,
     truncate: bool = False,
+    lone: bool = False,
 ) -> Transformed:
     """Load the embedded model, all but its network; see `titokzip.loading.load`."""
 
@@ -191,10 +207,16 @@ def load_transform(
         network = zoo.load_decoder(manifest)
         return windowed_decoding.load_refiner(network, device, precision, compiled)
 
+    def load_small() -> "NumpyRefiner":
+        from titokzip.runtime.numpy_refiner import NumpyRefiner
+
+        return NumpyRefiner(*zoo.load_decoder_weights(manifest))
+
     context_model = zoo.load_context_model(manifest)
     fingerprint = manifest.fingerprint[:FINGERPRINT_BYTES]
     settings = manifest.path, device, precision, compiled, truncate
-    return Transformed(fingerprint, context_model, load_refiner, truncate, settings)
+    small = load_small if lone and (device, precision, compiled) == _UNASKED else None
+    return Transformed(fingerprint, context_model, load_refiner, truncate, settings, small)
 
 
 @cache

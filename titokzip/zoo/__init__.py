@@ -22,7 +22,7 @@ from titokzip.zoo.catalog import (
     refuse_continuous,
 )
 from titokzip.zoo.embedded import KIND as EMBEDDED
-from titokzip.zoo.embedded import load_context_model, load_decoder
+from titokzip.zoo.embedded import load_context_model, load_decoder, load_decoder_weights
 from titokzip.zoo.generators import GENERATORS
 from titokzip.zoo.hashing import digest
 from titokzip.zoo.installed import find_weights, release_of
@@ -61,6 +61,7 @@ __all__ = [
     "known_as",
     "load_context_model",
     "load_decoder",
+    "load_decoder_weights",
     "load_generator",
     "load_tokenizer",
     "manifests",

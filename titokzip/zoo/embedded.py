@@ -21,11 +21,12 @@ from titokzip.entropy import context_model
 from titokzip.entropy.context_model import ContextModel
 from titokzip.errors import ModelError
 from titokzip.files import write_atomically
+from titokzip.tokenizers.embedded.network_config import NetworkConfig
 from titokzip.zoo.hashing import Tensors, digest
 from titokzip.zoo.manifest import Manifest
 
 if TYPE_CHECKING:
-    from titokzip.tokenizers.embedded.network import NetworkConfig, RefinementNetwork
+    from titokzip.tokenizers.embedded.network import RefinementNetwork
 
 FORMAT: Final = "titokzip model 2"
 KIND: Final = "transform"
@@ -98,22 +99,34 @@ def load_decoder(manifest: Manifest, device: str = "cpu") -> "RefinementNetwork"
     """
     import torch
 
-    from titokzip.tokenizers.checkpoint import check_finite
     from titokzip.tokenizers.embedded.network import RefinementNetwork
 
+    config, weights = load_decoder_weights(manifest)
+    with torch.device("meta"):
+        network = RefinementNetwork(config)
+    state = {key: torch.from_numpy(array).to(device) for key, array in weights.items()}
+    network.load_state_dict(state, strict=True, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def load_decoder_weights(
+    manifest: Manifest,
+) -> tuple[NetworkConfig, dict[str, NDArray[np.float32]]]:
+    """Load the weights of the decoder network of a model, and prove that they are right; no torch.
+
+    Raises:
+        ModelError: they are damaged, or of a shape that this version does not know.
+    """
     tensors = _read(manifest.path, _DECODER)
     if digest(tensors, manifest.config) != manifest.digest:
         raise ModelError(f"{manifest.path}: damaged, its checksum does not match")
-    state = {key: torch.from_numpy(array).to(device).float() for key, array in tensors.items()}
     try:
-        check_finite(state)
-        with torch.device("meta"):
-            network = RefinementNetwork(_network_config(manifest.config, len(tensors)))
-        network.load_state_dict(state, strict=True, assign=True)
-    except (ModelError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
-        reason = " ".join(str(error).split())[:200]  # torch lists every tensor, one per line
+        config = _network_config(manifest.config, len(tensors))
+        _check_shapes(tensors, config)
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{manifest.path}: does not fit its manifest ({reason})") from error
-    return network.eval().requires_grad_(False)
+    return config, {key: array.astype(np.float32) for key, array in tensors.items()}
 
 
 def verify(manifest: Manifest) -> None:
@@ -179,10 +192,19 @@ def _read(path: Path, prefix: str) -> dict[str, NDArray[Any]]:
         }
 
 
-def _network_config(config: Mapping[str, Any], tensors: int) -> "NetworkConfig":
-    """Read a config, whose lists are tuples, that asks for no more than there are tensors."""
-    from titokzip.tokenizers.embedded.network import NetworkConfig
+def _check_shapes(tensors: Mapping[str, NDArray[Any]], config: NetworkConfig) -> None:
+    wanted = config.shapes()
+    if missing := wanted.keys() ^ tensors.keys():
+        raise ValueError(f"{min(missing)} is missing, or too much")
+    for key, array in tensors.items():
+        if array.shape != wanted[key]:
+            raise ValueError(f"{key} is of shape {array.shape}, not {wanted[key]}")
+        if not np.issubdtype(array.dtype, np.floating) or not np.isfinite(array).all():
+            raise ValueError(f"{key} has values that are not finite")
 
+
+def _network_config(config: Mapping[str, Any], tensors: int) -> NetworkConfig:
+    """Read a config, whose lists are tuples, that asks for no more than there are tensors."""
     fields: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
     }

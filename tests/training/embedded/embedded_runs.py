@@ -2,7 +2,7 @@
 
 from click.testing import CliRunner
 
-from titokzip.tokenizers.embedded.network import NetworkConfig
+from titokzip.tokenizers.embedded.network_config import NetworkConfig
 from titokzip.training.embedded.commands import main
 from titokzip.training.embedded.context_model import Effort
 from titokzip.training.embedded.trainer import Plan, Stage

@@ -11,25 +11,13 @@ for files whose working image is at most half the source along each side.
 B images, H x W pixels of the working image, both multiples of 8; C channels of a level.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-TYPICAL_STEP = 6.5  # log2; inputs are centred on typical values
-TYPICAL_SIZE = 7.0  # log2 of the side of a square of as many pixels
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """Widths and depths of the levels, at 1, 1/2, 1/4, 1/8 of the working resolution."""
-
-    widths: tuple[int, ...] = (32, 64, 96, 192)
-    encoder: tuple[int, ...] = (2, 2, 2, 2)  # residual blocks on the way down, the last included
-    decoder: tuple[int, ...] = (2, 2, 2, 0)  # on the way up
-    conditions: int = 32  # width of the embedding of step and size
+from titokzip.tokenizers.embedded.network_config import TYPICAL_SIZE, TYPICAL_STEP, NetworkConfig
 
 
 class Refined(NamedTuple):

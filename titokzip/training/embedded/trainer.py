@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from titokzip.errors import ModelError
-from titokzip.tokenizers.embedded.network import NetworkConfig, RefinementNetwork
+from titokzip.tokenizers.embedded.network import RefinementNetwork
+from titokzip.tokenizers.embedded.network_config import NetworkConfig
 from titokzip.training import checkpoint
 from titokzip.training.embedded.batches import Batches
 from titokzip.training.embedded.evaluation import gains

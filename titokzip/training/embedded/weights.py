@@ -17,7 +17,8 @@ from titokzip import zoo
 from titokzip.entropy import context_model
 from titokzip.errors import ModelError
 from titokzip.files import write_atomically
-from titokzip.tokenizers.embedded.network import NetworkConfig, RefinementNetwork
+from titokzip.tokenizers.embedded.network import RefinementNetwork
+from titokzip.tokenizers.embedded.network_config import NetworkConfig
 
 Arrays = dict[str, NDArray[Any]]
 _CONTEXT, _DECODER = "context.", "decoder."  # prefixes in a whole model
