@@ -8,7 +8,7 @@ C planes, By x Bx blocks.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,14 @@ class _SignLogits:
         return to_logits(sums * np.float32(SIGN_SCALE))
 
 
+class Coded(NamedTuple):
+    """The integers [n] of a phase, their logits, and those of the signs of what is not zero."""
+
+    values: Values
+    logits: Logits
+    signs: NDArray[np.intp]
+
+
 class Writer:
     """Writes an image's bands to layers."""
 
@@ -113,12 +121,16 @@ class Writer:
         if band.level != 0:
             self._coder.encode(np.array([coded], np.int32), symbols.flag_rows(logit, self.tables))
 
-    def write(self, values: Values, logits: Logits, signs: NDArray[np.intp]) -> None:
-        """Write the integers [n] of a phase; `signs` has a logit for each that is not zero."""
-        symbols.encode_magnitudes(np.abs(values), logits, self.tables, self._coder)
-        if signs.size:
-            positive = (values[values != 0] > 0).astype(np.int32)
-            self._coder.encode(positive, symbols.sign_rows(signs, self.tables))
+    def write(self, phases: Sequence[Coded]) -> None:
+        """Write the integers of a band, phase by phase."""
+        frequencies = symbols.rows(np.concatenate([p.logits for p in phases], 1), self.tables)
+        chances = symbols.sign_rows(np.concatenate([p.signs for p in phases]), self.tables)
+        for values, logits, of_signs in phases:
+            own, frequencies = np.split(frequencies, [len(values)])
+            symbols.encode_magnitudes(np.abs(values), logits, own, self.tables, self._coder)
+            if of_signs.size:
+                own, chances = np.split(chances, [len(of_signs)])
+                self._coder.encode((values[values != 0] > 0).astype(np.int32), own)
 
     def payloads(self) -> list[bytes]:
         """Finish the layers."""
@@ -139,7 +151,7 @@ class _Encoder:
 
     def values(self, band: Band, phase: Phase, logits: Logits, signs: Signs) -> Values:
         values = phase.of(band.of_integers(self._integers))
-        self.writer.write(values.ravel(), logits, signs(nonzero(values)))
+        self.writer.write([Coded(values.ravel(), logits, signs(nonzero(values)))])
         return values
 
     def keep(self, band: Band, values: Values) -> bool:

@@ -73,8 +73,11 @@ def _product(weights: Integers, features: Features) -> Integers:
     On a busy machine its threads wait for each other a hundred times as long as they work.
     """
     total = features.shape[1]
-    found = np.empty((len(weights), total), np.float32)
     part = max(_PRODUCTS // weights.size, 1)
+    if total <= part:
+        whole: Integers = weights @ features
+        return whole
+    found = np.empty((len(weights), total), np.float32)
     for start in range(0, total, part):
         at = slice(start, start + part)
         np.matmul(weights, features[:, at], out=found[:, at])

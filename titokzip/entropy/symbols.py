@@ -4,6 +4,7 @@ A symbol is a magnitude of 0, 1, 2, or 3 and more. The signs of what is not zero
 magnitudes of 3 and more, a size class, of which an octave has two, and raw bits within the class.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,14 +43,18 @@ def rows(logits: Logits, tables: Tables) -> NDArray[np.float64]:
     above_one = nonzero * second >> PRECISION
     above_two = above_one * third >> PRECISION
     masses = (_MASS - nonzero, nonzero - above_one, above_one - above_two, above_two)
-    return np.stack(masses, axis=1).astype(np.float64)
+    return _columns(masses)
 
 
 def encode_magnitudes(
-    magnitudes: Values, logits: Logits, tables: Tables, coder: SymbolEncoder
+    magnitudes: Values,
+    logits: Logits,
+    frequencies: NDArray[np.float64],
+    tables: Tables,
+    coder: SymbolEncoder,
 ) -> None:
-    """Append magnitudes [n], at most LARGEST."""
-    coder.encode(np.minimum(magnitudes, SYMBOLS - 1), rows(logits, tables))
+    """Append magnitudes [n], at most LARGEST, under the rows of their logits."""
+    coder.encode(np.minimum(magnitudes, SYMBOLS - 1), frequencies)
     large = np.flatnonzero(magnitudes >= SYMBOLS - 1)
     if not large.size:
         return
@@ -85,7 +90,14 @@ def flag_rows(logit: int, tables: Tables) -> NDArray[np.float64]:
 
 def _binary(probabilities: NDArray[np.int64]) -> NDArray[np.float64]:
     yes = (2**PRECISION - 2) * probabilities >> PRECISION
-    return np.stack([2**PRECISION - 2 - yes, yes], axis=1).astype(np.float64)
+    return _columns((2**PRECISION - 2 - yes, yes))
+
+
+def _columns(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
+    found = np.empty((len(parts[0]), len(parts)))
+    for column, part in enumerate(parts):
+        found[:, column] = part
+    return found
 
 
 def size_class(rest: Values) -> Values:

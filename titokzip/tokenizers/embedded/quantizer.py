@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titokzip.entropy import symbols
-from titokzip.entropy.coder import Signs, Writer, code_bands, nonzero
+from titokzip.entropy.coder import Coded, Signs, Writer, code_bands, nonzero
 from titokzip.entropy.context_model import ContextModel
 from titokzip.entropy.neighbours import Phase
 from titokzip.entropy.range_coder import PRECISION
@@ -93,7 +93,7 @@ class Quantizer:
         """Begin a band; one of small coefficients is empty."""
         self._scaled = band.of(self.coefficients) * (1 / self.steps[band.plane])
         self._logit, self._bits, self._gain = logit, 0.0, 0.0
-        self._phases: list[tuple[Values, Logits, NDArray[np.intp]]] = []
+        self._phases: list[Coded] = []
         if band.level == 0 or np.abs(self._scaled).max() >= _SMALL:
             return False
         self._drop(band)
@@ -115,27 +115,22 @@ class Quantizer:
         self._bits += float(bits.sum())
         chosen = upper.reshape(scaled.shape)
         found: Values = np.where(scaled < 0, -chosen, chosen)
-        self._phases.append((found.ravel(), logits, signs(nonzero(found))))
+        self._phases.append(Coded(found.ravel(), logits, signs(nonzero(found))))
         return found
 
     def _choose(
         self, sizes: NDArray[np.float32], upper: Values, logits: Logits
     ) -> tuple[Values, NDArray[np.float32]]:
         """Choose among zero, the nearest integer and the one below it; also give their bits."""
-        chosen, bits = np.zeros_like(upper), self.costs.no[0].take(logits[0])
-        best = sizes * sizes + self.weight * bits
-        for lower in (0, 1):
-            at = np.flatnonzero(upper > lower)
-            if not at.size:
-                break
-            tried, own = upper[at] - lower, logits[:, at]
-            spent = self.costs.of(tried, own)
-            rest = sizes[at] - tried
-            total = rest * rest + self.weight * (spent - self._discount.take(own[0]))
-            better = total < best[at]
-            at = at[better]
-            chosen[at], bits[at], best[at] = tried[better], spent[better], total[better]
-        return chosen, bits
+        count = len(upper)
+        tried = np.concatenate([np.zeros_like(upper), upper, upper - 1])
+        threefold = np.concatenate([logits] * 3, axis=1)
+        bits = self.costs.of(tried, threefold)
+        rest = np.concatenate([sizes] * 3) - tried
+        worth = bits - np.where(tried > 0, self._discount.take(threefold[0]), 0)
+        totals = rest * rest + self.weight * worth
+        best = totals.reshape(3, count).argmin(axis=0) * count + np.arange(count)
+        return tried[best], bits[best]
 
     def keep(self, band: Band, values: Values) -> bool:
         """Write a band if it is worth its bits, and tell whether it is."""
@@ -149,8 +144,7 @@ class Quantizer:
         self.bits += self._bits
         self.saved += self._gain * float(self.steps[band.plane]) ** 2
         self.writer.begin(band, True, self._logit)
-        for phase in self._phases:
-            self.writer.write(*phase)
+        self.writer.write(self._phases)
         return True
 
     def _drop(self, band: Band) -> None:
