@@ -1,12 +1,14 @@
-"""Lay photos beside what our codec and a baseline make of them, at the same bytes.
+"""Lay images beside what our codec and a baseline make of them, at the same bytes.
 
 python benchmarks/beside.py $DATA/kodak --programs PROGRAMS --out docs/beside-vvc.webp
+python benchmarks/beside.py $DATA/graphics --bytes 400 --width 300 --out docs/drawn.webp
 
 Ours on the left, by whole files; the baseline on the right, by bare streams, after its search over
 scales. TITOKZIP_BENCH_CACHE keeps what the search found.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from contact_sheet import GAP, LABEL
@@ -18,9 +20,6 @@ from titokzip.bench.cache import Cache, default_folder
 from titokzip.images import plain
 from titokzip.rate_control import Rate
 
-SHOWN = (140, 400, 1720)
-SEARCHED = ((140,), (400, 966, 1720, 3109, 6298))  # the second as in the benchmark: it is kept
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -28,15 +27,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--programs", type=Path, action="append", default=[])
     parser.add_argument("--baseline", default="vvc")
-    parser.add_argument("--photos", type=int, default=20)
+    parser.add_argument("--bytes", type=int, nargs="+", default=[140, 400, 1720])
+    parser.add_argument("--images", type=int, default=20)
     parser.add_argument("--columns", type=int, default=4)
-    parser.add_argument("--width", type=int, default=200, help="pixels of a photo on the sheet")
+    parser.add_argument("--width", type=int, default=200, help="pixels of an image on the sheet")
     args = parser.parse_args()
     ours = titokzip.load()
     other = baselines.available(Cache(default_folder()), args.programs).codecs[args.baseline]
     files = sorted(f for f in args.folder.iterdir() if f.suffix in (".png", ".webp", ".jpg"))
-    photos = [image for image in map(opened, files) if image.width > image.height]
-    cells = [cell(photo, ours, other, args.width) for photo in photos[: args.photos]]
+    images = [image for image in map(opened, files) if image.width > image.height]
+    cells = [cell(image, ours, other, args.bytes, args.width) for image in images[: args.images]]
     width, height = cells[0].width + 2 * GAP, max(one.height for one in cells) + 2 * GAP
     lines = -(-len(cells) // args.columns)
     sheet = Image.new("RGB", (args.columns * width, lines * height), "white")
@@ -50,23 +50,25 @@ def opened(path: Path) -> Image.Image:
 
 
 def cell(
-    photo: Image.Image, ours: titokzip.Codec, other: baselines.ImageCodec, width: int
+    original: Image.Image,
+    ours: titokzip.Codec,
+    other: baselines.ImageCodec,
+    budgets: Sequence[int],
+    width: int,
 ) -> Image.Image:
-    """Draw a photo above pairs of what is left of it."""
-    found = {}
-    for budgets in SEARCHED:
-        found |= dict(zip(budgets, other.encode(photo, budgets), strict=True))
-    height = round(width * photo.height / photo.width)
-    picture = Image.new("RGB", (2 * width, (len(SHOWN) + 1) * (height + LABEL)), "white")
+    """Draw an image above pairs of what is left of it."""
+    found = dict(zip(budgets, other.encode(original, budgets), strict=True))
+    height = round(width * original.height / original.width)
+    picture = Image.new("RGB", (2 * width, (len(budgets) + 1) * (height + LABEL)), "white")
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(12)
-    picture.paste(reduced(photo, width, height), (width // 2, 0))
+    picture.paste(reduced(original, width, height), (width // 2, 0))
     draw.text((width, height + 2), "original", "black", font, anchor="ma")
-    for row, budget in enumerate(SHOWN, 1):
-        data, there = ours.compress(plain(photo), Rate(max_bytes=budget)), found[budget]
+    for row, budget in enumerate(budgets, 1):
+        data, there = ours.compress(plain(original), Rate(max_bytes=budget)), found[budget]
         pair = [(ours.decompress(data), f"titokzip, {len(data):,} bytes")]
         if there is not None:
             size = other.compared_bytes(there.data)
-            pair.append((other.decode(there, photo.size), f"{other.name}, {size:,} bytes"))
+            pair.append((other.decode(there, original.size), f"{other.name}, {size:,} bytes"))
         for column, (image, words) in enumerate(pair):
             top = row * (height + LABEL)
             picture.paste(reduced(image, width, height), (column * width, top))

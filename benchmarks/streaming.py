@@ -54,13 +54,14 @@ def measure(folder: Path, args: argparse.Namespace) -> dict[str, object]:
 
 
 def resident() -> int:
-    """Give the memory that this process and its children have to themselves, in MiB."""
-    return sum(map(private, [os.getpid(), *children(os.getpid())])) // 1024
+    """Give the memory that this process and all under it have to themselves, in MiB."""
+    return sum(map(private, [os.getpid(), *descendants(os.getpid())])) // 1024
 
 
-def children(process: int) -> list[int]:
+def descendants(process: int) -> list[int]:
     tasks = Path(f"/proc/{process}/task").iterdir()
-    return [int(c) for c in chain(*((task / "children").read_text().split() for task in tasks))]
+    own = [int(c) for c in chain(*((task / "children").read_text().split() for task in tasks))]
+    return own + list(chain(*map(descendants, own)))
 
 
 def private(process: int) -> int:
