@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from photos import photo, png
-from PIL import Image
+from PIL import Image, ImageDraw
 from run import files, run, spawn
 from toys import codec
 
@@ -43,6 +43,22 @@ def test_best_is_that_of_the_library(source, embedded):
     run("compress", source, "--best", "--max-bytes", "60")
     data = source.with_suffix(".ttk").read_bytes()
     assert data == embedded.compress(images.read(source), Rate(max_bytes=60, best=True))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA"])
+@pytest.mark.parametrize("options", [[], ["--max-bytes", "90"]], ids=str)
+def test_a_drawn_image_comes_back_exactly(tmp_path, options, mode):
+    image = Image.new("RGB", (60, 44), "white")
+    ImageDraw.Draw(image).rectangle([9, 12, 40, 30], fill="red", outline="black", width=3)
+    image = image.convert(mode)
+    image.save(tmp_path / "a.png")
+    run("compress", tmp_path / "a.png", "--verify", *options)
+    told = json.loads(run("info", "--json", tmp_path / "a.ttk").stdout)["results"][0]
+    assert told["colours"] <= 3
+    assert told["total_bytes"] < 90
+    run("decompress", tmp_path / "a.ttk", "-o", tmp_path / "b.png")
+    back = Image.open(tmp_path / "b.png")
+    assert np.array_equal(np.asarray(back.convert("RGBA")), np.asarray(image.convert("RGBA")))
 
 
 @pytest.mark.parametrize("options", [["--bpp", "0.6"], ["--max-bytes", "36"]], ids=str)

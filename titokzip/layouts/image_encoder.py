@@ -76,7 +76,7 @@ class ImageEncoder:
         return drawn.at_slope(slope, error + slope * bits) or transformed
 
     def _drawn(self) -> IndexedEncoder | None:
-        if self._image.original is not None:  # it was reduced
+        if self._image.image.size != self._image.size:  # it was reduced
             return None
         pixels = self._pixels
         if self._image.alpha is not None:  # nobody sees the colours of what is hidden
