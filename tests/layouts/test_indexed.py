@@ -122,7 +122,7 @@ def test_fewer_colours_are_the_best_that_merging_finds(mode):
     palette = Palette(pixels)
     errors = []
     for size in [*palette.fewer, len(palette)]:
-        (indexes, colours), error = palette.reduced(size)
+        (indexes, colours), error = palette.reduced(size), palette.error(size)
         assert len(colours) <= size
         difference = colours[indexes].astype(float) - pixels
         scale = 3 if mode == "L" else 1
@@ -130,12 +130,16 @@ def test_fewer_colours_are_the_best_that_merging_finds(mode):
         errors.append(error)
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] == 0
-    assert palette.beside(8) == [6, 12]
-    assert palette.beside(len(palette)) == palette.fewer[-1:]
-    assert palette.beside(2) == [3]
-    assert palette.beside(0) == []
-    colours = {tuple(colour) for colour in palette.reduced(8).image.colours.tolist()}
+    colours = {tuple(colour) for colour in palette.reduced(8).colours.tolist()}
     assert tuple(pixels[0, 0].tolist()) in colours
+
+
+def test_borders_are_between_pixels_that_differ():
+    palette = Palette(np.asarray(logo()))
+    for size in (2, 8, len(palette)):
+        indexes = palette.reduced(size).indexes
+        differ = (indexes[1:] != indexes[:-1]).sum() + (indexes[:, 1:] != indexes[:, :-1]).sum()
+        assert palette.borders(size) == differ
 
 
 def test_tokens_are_colours_then_indexes(codec):

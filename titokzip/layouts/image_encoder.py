@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -28,12 +29,13 @@ Decode = Callable[[Header, Integers, Size], Image.Image]
 
 FINEST_MASK: Final = 120  # step index; at finer ones a mask's slope errs more than quantisation
 _REFINED: Final = 0.75  # of the squared error of drawn images that the network usually leaves
+_SURE: Final = 0.5  # of the predicted cost of the transform; a palette of less is better
 
 
-class _Transformed(NamedTuple):
-    planes: Planes  # [C, H, W] that the image was taken for
+class _Begun(NamedTuple):
+    planes: Planes  # [C, H, W] that the image is taken for
     mask: bool
-    coded: Coded
+    encoder: Encoder
 
 
 class ImageEncoder:
@@ -52,6 +54,7 @@ class ImageEncoder:
         self._image, self._rate, self._pixels = image, rate, pixels_of(image)
         self._fingerprint, self._model, self._decode = fingerprint, model, decode
         self._limit = rate.limit(*image.size)
+        self._begun: dict[bool, _Begun] = {}  # with and without a mask
 
     def encode(self) -> Encoded:
         """Encode by a palette if the image is drawn and that is better, else by the transform.
@@ -60,20 +63,28 @@ class ImageEncoder:
             RateError: no file is as small as the rate asks for.
         """
         drawn = self._drawn()
-        if drawn and self._limit is not None and (exact := drawn.exact(self._limit)):
+        if drawn is None:
+            return self._encoded(*self._transformed())
+        if self._limit is None:
+            return self._at_slope(drawn, slope_at(self._rate.effective_quality))
+        if exact := drawn.exact(self._limit):
             return exact
-        found = self._transformed()
-        header = self._transform_header(found.coded, found.mask)
-        transformed = Encoded(header, found.coded.payloads, flatten(found.coded.integers))
-        if not drawn:
-            return transformed
-        error = self._error(replace(found.coded, refined=False), found.planes, found.mask)
-        error *= _REFINED if found.coded.refined else 1
-        if self._limit is not None:
-            return drawn.within(self._limit, error) or transformed
-        slope = slope_at(self._rate.effective_quality)
-        bits = 8 * packed_size(header, [len(payload) for payload in found.coded.payloads])
-        return drawn.at_slope(slope, error + slope * bits) or transformed
+        begun, coded = self._transformed()
+        return drawn.within(self._limit, self._usual_error(begun, coded)) or self._encoded(
+            begun, coded
+        )
+
+    def _at_slope(self, drawn: IndexedEncoder, slope: float) -> Encoded:
+        indexed, cost = drawn.at_slope(slope)
+        if indexed and self._image.alpha is None:
+            predicted = self._begin(False).encoder.predicted_cost(slope)
+            if cost < _SURE * predicted:
+                return indexed
+        begun, coded = self._transformed()
+        encoded = self._encoded(begun, coded)
+        bits = 8 * packed_size(encoded.header, [len(payload) for payload in coded.payloads])
+        cheaper = cost < self._usual_error(begun, coded) + slope * bits
+        return indexed if indexed and cheaper else encoded
 
     def _drawn(self) -> IndexedEncoder | None:
         if self._image.image.size != self._image.size:  # it was reduced
@@ -83,24 +94,39 @@ class ImageEncoder:
             pixels = np.where(pixels[:, :, -1:] == 0, 0, pixels)
         return encoder_of(pixels, lambda layout: self._header(layout, 1))
 
-    def _transformed(self) -> _Transformed:
+    def _transformed(self) -> tuple[_Begun, Coded]:
         mask = self._image.alpha is not None and is_mask(self._image.alpha)
-        found = self._transformed_as(mask)
-        return self._transformed_as(False) if mask and found.coded.step < FINEST_MASK else found
+        begun, coded = self._transformed_as(mask)
+        if mask and coded.step < FINEST_MASK:
+            return self._transformed_as(False)
+        return begun, coded
 
-    def _transformed_as(self, mask: bool) -> _Transformed:
-        planes = to_planes(self._pixels, mask)
-        if self._image.alpha is not None:
-            planes = with_hidden_colours(planes, self._pixels[:, :, -1] == 0)
-        judge = (lambda coded: self._error(coded, planes, mask)) if self._rate.best else None
-        encoder = Encoder(planes, self._model, self._image.size, judge)
+    def _transformed_as(self, mask: bool) -> tuple[_Begun, Coded]:
+        begun = self._begin(mask)
         if self._limit is None:
-            coded = encoder.at_quality(self._rate.effective_quality)
-        else:
-            coded = encoder.within(self._limit, lambda *found: self._file_size(mask, *found))
-        return _Transformed(planes, mask, coded)
+            return begun, begun.encoder.at_quality(self._rate.effective_quality)
+        return begun, begun.encoder.within(self._limit, partial(self._file_size, mask))
 
-    def _error(self, coded: Coded, planes: Planes, mask: bool) -> float:
+    def _begin(self, mask: bool) -> _Begun:
+        if mask not in self._begun:
+            planes = to_planes(self._pixels, mask)
+            if self._image.alpha is not None:
+                planes = with_hidden_colours(planes, self._pixels[:, :, -1] == 0)
+            judge = partial(self._error, planes, mask) if self._rate.best else None
+            encoder = Encoder(planes, self._model, self._image.size, judge)
+            self._begun[mask] = _Begun(planes, mask, encoder)
+        return self._begun[mask]
+
+    def _encoded(self, begun: _Begun, coded: Coded) -> Encoded:
+        header = self._transform_header(coded, begun.mask)
+        return Encoded(header, coded.payloads, flatten(coded.integers))
+
+    def _usual_error(self, begun: _Begun, coded: Coded) -> float:
+        """Give the squared error of a drawn image, as far as it is known without the network."""
+        error = self._error(begun.planes, begun.mask, replace(coded, refined=False))
+        return error * (_REFINED if coded.refined else 1)
+
+    def _error(self, planes: Planes, mask: bool, coded: Coded) -> float:
         """Decode a file, and give its squared error, a pixel, to planes [C, H, W]."""
         header = self._transform_header(coded, mask)
         decoded = self._decode(header, coded.integers, (planes.shape[2], planes.shape[1]))

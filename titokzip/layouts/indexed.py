@@ -4,9 +4,9 @@ The encoder of the embedded model asks for them where they cost less, or fit and
 """
 
 import sys
-from bisect import bisect_right
 from collections.abc import Callable
-from functools import cache
+from math import inf, log
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,16 @@ from titokzip.layouts.pixels import Pixels, to_image
 from titokzip.layouts.protocol import Encoded, Size
 from titokzip.tokenizers.embedded.palette import Palette, palette_of
 
+_USUAL_RATE: Final = 1 / 8  # bytes for each pair of neighbours that differ
+_HOPE: Final = 0.95  # of predicted bytes, so that what may be better is tried
+
 
 class IndexedEncoder:
     """One drawn image, encoded with as many colours as pay."""
 
     def __init__(self, palette: Palette, make_header: Callable[[IndexedLayout], Header]) -> None:
         self._palette, self._make_header = palette, make_header
-        self._encoded = cache(self._encode)
+        self._made: dict[int, tuple[Encoded | None, int]] = {}  # files and their bytes
 
     def exact(self, limit: int) -> Encoded | None:
         """Encode without loss in so many bytes, if that is possible."""
@@ -38,44 +41,53 @@ class IndexedEncoder:
 
     def within(self, limit: int, error: float) -> Encoded | None:
         """Encode with as many colours as fit into so many bytes, if that errs less."""
-        fewer = [n for n in self._palette.fewer if self._palette.reduced(n).error < error]
-        if not fewer or self._encoded(fewer[0])[1] > limit:
-            return None
-        fit = bisect_right(fewer, limit, lo=1, key=lambda colours: self._encoded(colours)[1])
-        return self._encoded(fewer[fit - 1])[0]
+        fewer = [colours for colours in self._palette.fewer if self._palette.error(colours) < error]
+        fit, fail = -1, len(fewer)
+        while fail - fit > 1:
+            likely = sum(self._size(colours) <= limit for colours in fewer) - 1
+            at = min(max(likely, fit + 1), fail - 1)
+            if self._encoded(fewer[at])[1] <= limit:
+                fit = at
+            else:
+                fail = at
+        return self._made[fewer[fit]][0] if fit >= 0 else None
 
-    def at_slope(self, slope: float, cost: float) -> Encoded | None:
-        """Encode at less than a cost, if that is possible.
+    def at_slope(self, slope: float) -> tuple[Encoded | None, float]:
+        """Encode at the least cost, and give it.
 
-        The cost is the squared error a pixel, plus the slope for each bit of the file. More colours
-        take more bytes, so the search ends when the bits alone cost too much.
+        The cost is the squared error a pixel, plus the slope for each bit of the file.
         """
-        best: Encoded | None = None
-        chosen = 0
+        sizes = [*self._palette.fewer, *[len(self._palette)] * self._palette.fits]
+        errors = {colours: self._palette.error(colours) for colours in sizes}
 
-        def attempt(colours: int) -> bool:
-            """Tell whether more colours might still be better."""
-            nonlocal best, chosen, cost
-            error = self._palette.reduced(colours).error
-            if error >= cost:
-                return True
-            encoded, size = self._encoded(colours)
-            bits = slope * 8 * size
-            if error + bits < cost:
-                best, chosen, cost = encoded, colours, error + bits
-            return bits < cost
+        def cost(colours: int) -> float:
+            return errors[colours] + slope * 8 * self._size(colours)
 
-        if self._palette.fits:
-            attempt(len(self._palette))
-        all(attempt(colours) for colours in self._palette.fewer if colours.bit_count() == 1)
-        for colours in self._palette.beside(chosen):
-            attempt(colours)
-        return best
+        while sizes and (best := min(sizes, key=cost)) not in self._made:
+            self._encoded(best)
+        return (self._made[best][0], cost(best)) if sizes else (None, inf)
+
+    def _size(self, colours: int) -> float:
+        """Give the bytes of a file; predict how few they may be where it is not made yet."""
+        if colours in self._made:
+            return self._made[colours][1]
+        near = min(self._made, key=lambda made: abs(log(made / colours)), default=0)
+        rate = _USUAL_RATE
+        if near:
+            paid = self._made[near][1] - self._palette.channels * near
+            rate = paid / max(self._palette.borders(near), 1)
+        predicted = self._palette.channels * colours + rate * self._palette.borders(colours)
+        return _HOPE * float(predicted)
+
+    def _encoded(self, colours: int) -> tuple[Encoded | None, int]:
+        """Encode with a number of colours; also give the bytes of the file."""
+        if colours not in self._made:
+            self._made[colours] = self._encode(colours)
+        return self._made[colours]
 
     def _encode(self, colours: int) -> tuple[Encoded | None, int]:
-        """Encode with a number of colours; also give the bytes of the file."""
         try:
-            payload, coded = index_coder.encode(self._palette.reduced(colours).image)
+            payload, coded = index_coder.encode(self._palette.reduced(colours))
         except FormatError:  # too many pixels that nothing predicts
             return None, sys.maxsize
         header = self._make_header(IndexedLayout(len(coded.colours)))

@@ -3,9 +3,8 @@
 H x W pixels of C channels, n colours.
 """
 
-from bisect import bisect_left
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,24 +21,17 @@ _MERGED: Final = 512  # most frequent colours, whose neighbours the others are c
 _GREY: Final = 3.0  # what a squared error of a channel weighs that is not one of three
 
 
-class Reduced(NamedTuple):
-    """An image of fewer colours, and what it has lost."""
-
-    image: Indexed
-    error: float  # squared, a pixel, in units of the planes
-
-
 class Palette:
     """The colours of a drawn image."""
 
     def __init__(self, pixels: Pixels) -> None:
         """Take pixels [H, W, C]."""
-        self._shape = pixels.shape
+        self.channels = pixels.shape[2]
         packed = np.zeros(pixels.shape[:2], np.uint32)
-        for channel in range(pixels.shape[2]):
+        for channel in range(self.channels):
             packed = packed << np.uint32(8) | pixels[..., channel]
         found, places, counts = np.unique(packed, return_inverse=True, return_counts=True)
-        shifts = 8 * np.arange(pixels.shape[2] - 1, -1, -1, dtype=np.uint32)
+        shifts = 8 * np.arange(self.channels - 1, -1, -1, dtype=np.uint32)
         self._colours = (found[:, None] >> shifts).astype(np.uint8)
         self._places, self._counts = places.reshape(pixels.shape[:2]).astype(np.int32), counts
 
@@ -54,28 +46,53 @@ class Palette:
     @cached_property
     def fewer(self) -> list[int]:
         """Numbers of colours to reduce to, from two on; none if there is transparency."""
-        if self._shape[2] % 2 == 0:
+        if self.channels % 2 == 0:
             return []
         return [size for n in range(1, 8) for size in (2**n, 3 * 2 ** (n - 1)) if size < len(self)]
 
-    def beside(self, size: int) -> list[int]:
-        """Give the next smaller and larger number of colours to reduce to; none for 0."""
-        at = bisect_left(self.fewer, size)
-        near = self.fewer[max(at - 1, 0) : at + 2]
-        return [colours for colours in near if colours != size] if size else []
+    def reduced(self, size: int) -> Indexed:
+        """Reduce to all colours, or to one of `fewer`, so that the squared error grows least."""
+        colours, labels = self._reduction(size)
+        return Indexed(labels.astype(np.int32)[self._places], colours)
 
-    def reduced(self, size: int) -> Reduced:
-        """Reduce to all colours or one of those numbers, so that the squared error grows least."""
+    def error(self, size: int) -> float:
+        """Give the squared error a pixel of fewer colours, in units of the planes."""
+        colours, labels = self._reduction(size)
+        lost = np.square(self._colours - colours[labels].astype(np.float64)).sum(axis=1)
+        scale = _GREY if self.channels < 3 else 1.0
+        return scale * float(lost @ self._counts) / self._places.size
+
+    def borders(self, size: int) -> int:
+        """Count the pairs of neighbours that differ under fewer colours."""
+        one, other, counts = self._pairs
+        _, labels = self._reduction(size)
+        return int(counts[labels[one] != labels[other]].sum())
+
+    def _reduction(self, size: int) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+        """Give colours [k, C], and for each colour of the image which of them it becomes [n]."""
         if size == len(self):
-            return Reduced(Indexed(self._places, self._colours), 0.0)
-        colours = self._merges[size]
-        distances = np.square(self._colours[:, None].astype(np.float32) - colours).sum(axis=2)
-        nearest = distances.argmin(axis=1)
-        used, labels = np.unique(nearest, return_inverse=True)
-        scale = _GREY if self._shape[2] < 3 else 1.0
-        error = scale * float(distances.min(axis=1) @ self._counts) / self._places.size
-        image = Indexed(labels.astype(np.int32)[self._places], colours[used].astype(np.uint8))
-        return Reduced(image, error)
+            return self._colours, np.arange(size)
+        if size not in self._reductions:
+            colours = self._merges[size]
+            pairs = self._colours[:, None].astype(np.float32) - colours
+            nearest = np.square(pairs).sum(axis=2).argmin(axis=1)
+            used, labels = np.unique(nearest, return_inverse=True)
+            self._reductions[size] = colours[used].astype(np.uint8), labels
+        return self._reductions[size]
+
+    @cached_property
+    def _reductions(self) -> dict[int, tuple[NDArray[np.uint8], NDArray[np.intp]]]:
+        return {}
+
+    @cached_property
+    def _pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Colours of neighbours that differ [p], and how often they meet."""
+        places = self._places.astype(np.int64)
+        across = places[:, 1:] * len(self) + places[:, :-1]
+        down = places[1:] * len(self) + places[:-1]
+        differ = [across[places[:, 1:] != places[:, :-1]], down[places[1:] != places[:-1]]]
+        pairs, counts = np.unique(np.concatenate(differ), return_counts=True)
+        return pairs // len(self), pairs % len(self), counts
 
     @cached_property
     def _merges(self) -> dict[int, NDArray[np.float32]]:

@@ -60,6 +60,11 @@ class Encoder:
         self.model, self.judge = model, judge
         self.candidates = Candidates(source, size)
 
+    def predicted_cost(self, slope: float) -> float:
+        """Predict the squared error, a pixel, plus the slope for each bit."""
+        bits, error = self.candidates.at(self.candidates.best(slope)).estimate(slope)
+        return error + slope * bits
+
     def at_quality(self, quality: float) -> Encoded:
         """Encode at a quality from 1 to 100."""
         slope = slope_at(quality)
