@@ -95,10 +95,21 @@ def test_damage_gives_another_image_or_an_error(seed):
     assert 0 <= image.indexes.min() <= image.indexes.max() < colours
 
 
-def test_choices_are_bounded():
+def test_an_encoder_ends_where_its_bytes_do():
+    image = image_of(noise(40, 60, 7))
+    size = len(index_coder.encode(image)[0])
+    assert index_coder.encode(image, size - 20) is None
+    assert len(index_coder.encode(image, size)[0]) == size
+
+
+def test_choices_are_bounded(monkeypatch):
     """Or a small file could keep a reader busy for minutes."""
-    with pytest.raises(FormatError, match="chosen"):
-        index_coder.encode(image_of(noise(200, 200, 256)))
+    monkeypatch.setattr(index_coder, "FREE_CHOICES", 40)
+    image = image_of(noise(30, 40, 200))
+    payload, _ = index_coder.encode(image)
+    assert len(payload) > 1000
+    with pytest.raises(FormatError, match="none of its colours"):
+        index_coder.decode(payload[:20], 40, 30, 200, 3)
 
 
 def test_sizes_are_bounded():

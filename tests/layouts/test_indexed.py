@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw
 from titokzip import loading
 from titokzip.bitstream import container
 from titokzip.bitstream.header import IndexedLayout, TransformLayout
-from titokzip.errors import FormatError
+from titokzip.errors import FormatError, RateError
 from titokzip.images import InputImage, plain
+from titokzip.layouts.image_encoder import ImageEncoder
 from titokzip.rate_control import Rate
 from titokzip.tokenizers.embedded.palette import Palette, is_drawn
 
@@ -101,6 +102,17 @@ def test_what_cannot_be_seen_does_not_count(codec):
     noisy = Image.composite(image.convert("RGB"), noise, alpha).convert("RGBA")
     noisy.putalpha(alpha)
     assert compress(codec, noisy) == compress(codec, image)
+
+
+def test_a_palette_may_fit_where_no_transform_does(codec, monkeypatch):
+    def fail(_):
+        raise RateError("too few bytes")
+
+    monkeypatch.setattr(ImageEncoder, "_transformed", fail)
+    data = compress(codec, logo(), max_bytes=200)
+    assert isinstance(layout_of(data), IndexedLayout)
+    with pytest.raises(RateError, match="too few"):
+        compress(codec, logo(), max_bytes=60)
 
 
 def test_an_image_that_was_reduced_is_left_to_the_transform(codec):

@@ -22,7 +22,7 @@ from titokzip.bench.metrics import Pixels, psnr
 SCALES = (1, 0.75, 0.625, 0.5, 0.375, 0.25, 0.1875, 0.125, 0.09, 0.0625, 0.045, 0.032)
 _LIKELY_DOUBLING = 0.1  # of the range of qualities, for a file of twice the bytes
 _LIKELY_BPP = 0.2  # of a coded pixel, at the scale that wins
-_HOPELESS = 40  # budgets that an image takes as a PNG for whom no lossless file fits into one
+_HOPELESS = 100  # budgets that an image takes as a PNG; its lossless file is not tried then
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,14 @@ class Searched:
             return None
         file = io.BytesIO()
         image.save(file, "PNG")
-        return self.exact(image) if len(file.getvalue()) <= _HOPELESS * budget else None
+        if len(file.getvalue()) > _HOPELESS * budget:
+            return None
+        key = hash_of("lossless", self.name, self.note, hash_of_pixels(image))
+        data = self.cache.get(key)
+        if data is None:
+            data = self.exact(image)
+            self.cache.put(key, data)
+        return data
 
 
 class _Scale:

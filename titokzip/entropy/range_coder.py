@@ -36,6 +36,12 @@ class SymbolEncoder:
         with _wall():
             self._coder.encode(values, _UNIFORM, np.int32(1) << bits)
 
+    @property
+    def bits(self) -> int:
+        """Count the bits so far, up to a few dozen."""
+        count: int = self._coder.num_bits()
+        return count
+
     def finish(self) -> bytes:
         """Cut the stream to the fewest bytes that, followed by zeros, decode to the same.
 

@@ -48,7 +48,7 @@ class InputImage:
     grey: bool
     frames: int = 1
     alpha: Image.Image | None = None  # mode L, of the size of `image`; none: it is opaque
-    original: tuple[int, int] | None = None  # width and height, if it was reduced
+    original: tuple[int, int] | None = None  # width and height, where `image` may be reduced
     note: str = ""  # what was passed over, for the report
 
     @property

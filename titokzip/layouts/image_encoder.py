@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from math import inf
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -29,7 +30,9 @@ Decode = Callable[[Header, Integers, Size], Image.Image]
 
 FINEST_MASK: Final = 120  # step index; at finer ones a mask's slope errs more than quantisation
 _REFINED: Final = 0.75  # of the squared error of drawn images that the network usually leaves
-_SURE: Final = 0.5  # of the predicted cost of the transform; a palette of less is better
+# Of the predicted cost of the transform: a palette that costs less, or more, than this.
+_SURE, _HOPELESS = 0.5, 2.0
+_FEW_BITS: Final = 500  # that predictions may be off in any case
 
 
 class _Begun(NamedTuple):
@@ -69,17 +72,25 @@ class ImageEncoder:
             return self._at_slope(drawn, slope_at(self._rate.effective_quality))
         if exact := drawn.exact(self._limit):
             return exact
-        begun, coded = self._transformed()
-        return drawn.within(self._limit, self._usual_error(begun, coded)) or self._encoded(
-            begun, coded
-        )
+        return self._within(drawn, self._limit)
+
+    def _within(self, drawn: IndexedEncoder, limit: int) -> Encoded:
+        try:
+            begun, coded = self._transformed()
+        except RateError:
+            if indexed := drawn.within(limit, inf):
+                return indexed
+            raise
+        indexed = drawn.within(limit, self._usual_error(begun, coded))
+        return indexed or self._encoded(begun, coded)
 
     def _at_slope(self, drawn: IndexedEncoder, slope: float) -> Encoded:
-        indexed, cost = drawn.at_slope(slope)
-        if indexed and self._image.alpha is None:
+        predicted = inf
+        if self._image.alpha is None:
             predicted = self._begin(False).encoder.predicted_cost(slope)
-            if cost < _SURE * predicted:
-                return indexed
+        indexed, cost = drawn.at_slope(slope, _HOPELESS * predicted + slope * _FEW_BITS)
+        if indexed and cost < _SURE * predicted < inf:
+            return indexed
         begun, coded = self._transformed()
         encoded = self._encoded(begun, coded)
         bits = 8 * packed_size(encoded.header, [len(payload) for payload in coded.payloads])

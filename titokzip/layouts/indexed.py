@@ -3,10 +3,9 @@
 The encoder of the embedded model asks for them where they cost less, or fit and err less.
 """
 
-import sys
 from collections.abc import Callable
 from math import inf, log
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +20,19 @@ from titokzip.layouts.pixels import Pixels, to_image
 from titokzip.layouts.protocol import Encoded, Size
 from titokzip.tokenizers.embedded.palette import Palette, palette_of
 
+
+class _Made(NamedTuple):
+    """An image that is encoded with some colours."""
+
+    header: Header
+    payload: bytes
+    coded: Indexed
+    size: int  # bytes of the file
+
+
 _USUAL_RATE: Final = 1 / 8  # bytes for each pair of neighbours that differ
 _HOPE: Final = 0.95  # of predicted bytes, so that what may be better is tried
+_LITTLE: Final = 1e-9  # of a cost, by which another must be less
 
 
 class IndexedEncoder:
@@ -30,14 +40,14 @@ class IndexedEncoder:
 
     def __init__(self, palette: Palette, make_header: Callable[[IndexedLayout], Header]) -> None:
         self._palette, self._make_header = palette, make_header
-        self._made: dict[int, tuple[Encoded | None, int]] = {}  # files and their bytes
+        self._made: dict[int, _Made] = {}
+        self._least: dict[int, float] = {}  # bytes of files that would be larger than was allowed
 
     def exact(self, limit: int) -> Encoded | None:
         """Encode without loss in so many bytes, if that is possible."""
-        if not self._palette.fits:
-            return None
-        encoded, size = self._encoded(len(self._palette))
-        return encoded if size <= limit else None
+        if self._palette.fits and self._make(len(self._palette), limit):
+            return self._file(len(self._palette))
+        return None
 
     def within(self, limit: int, error: float) -> Encoded | None:
         """Encode with as many colours as fit into so many bytes, if that errs less."""
@@ -46,14 +56,14 @@ class IndexedEncoder:
         while fail - fit > 1:
             likely = sum(self._size(colours) <= limit for colours in fewer) - 1
             at = min(max(likely, fit + 1), fail - 1)
-            if self._encoded(fewer[at])[1] <= limit:
+            if self._make(fewer[at], limit):
                 fit = at
             else:
                 fail = at
-        return self._made[fewer[fit]][0] if fit >= 0 else None
+        return self._file(fewer[fit]) if fit >= 0 else None
 
-    def at_slope(self, slope: float) -> tuple[Encoded | None, float]:
-        """Encode at the least cost, and give it.
+    def at_slope(self, slope: float, most: float) -> tuple[Encoded | None, float]:
+        """Encode at the least cost, and give it, if that is below `most`.
 
         The cost is the squared error a pixel, plus the slope for each bit of the file.
         """
@@ -63,36 +73,43 @@ class IndexedEncoder:
         def cost(colours: int) -> float:
             return errors[colours] + slope * 8 * self._size(colours)
 
-        while sizes and (best := min(sizes, key=cost)) not in self._made:
-            self._encoded(best)
-        return (self._made[best][0], cost(best)) if sizes else (None, inf)
+        while sizes and cost(best := min(sizes, key=cost)) < most:
+            if best in self._made:
+                return self._file(best), cost(best)
+            self._make(best, (most - errors[best]) / (8 * slope))
+            most = min([most, *(cost(colours) + _LITTLE for colours in self._made)])
+        return None, inf
 
     def _size(self, colours: int) -> float:
         """Give the bytes of a file; predict how few they may be where it is not made yet."""
         if colours in self._made:
-            return self._made[colours][1]
+            return self._made[colours].size
         near = min(self._made, key=lambda made: abs(log(made / colours)), default=0)
         rate = _USUAL_RATE
         if near:
-            paid = self._made[near][1] - self._palette.channels * near
+            paid = self._made[near].size - self._palette.channels * near
             rate = paid / max(self._palette.borders(near), 1)
         predicted = self._palette.channels * colours + rate * self._palette.borders(colours)
-        return _HOPE * float(predicted)
+        least = [size for fewer, size in self._least.items() if fewer <= colours]
+        return max([_HOPE * float(predicted), *least])
 
-    def _encoded(self, colours: int) -> tuple[Encoded | None, int]:
-        """Encode with a number of colours; also give the bytes of the file."""
-        if colours not in self._made:
-            self._made[colours] = self._encode(colours)
-        return self._made[colours]
+    def _make(self, colours: int, limit: float) -> bool:
+        """Encode with a number of colours, and tell whether a file of so many bytes holds them."""
+        if colours not in self._made and self._least.get(colours, 0) <= limit:
+            found = index_coder.encode(self._palette.reduced(colours), limit)
+            if found is None:
+                self._least[colours] = limit + 1
+            else:
+                payload, (indexes, own) = found
+                header = self._make_header(IndexedLayout(len(own)))
+                size = packed_size(header, [len(payload)])
+                small = Indexed(indexes.astype(np.uint8), own)  # they are kept for long
+                self._made[colours] = _Made(header, payload, small, size)
+        return self._size(colours) <= limit
 
-    def _encode(self, colours: int) -> tuple[Encoded | None, int]:
-        try:
-            payload, coded = index_coder.encode(self._palette.reduced(colours))
-        except FormatError:  # too many pixels that nothing predicts
-            return None, sys.maxsize
-        header = self._make_header(IndexedLayout(len(coded.colours)))
-        size = packed_size(header, [len(payload)])
-        return Encoded(header, [payload], _tokens(coded)), size
+    def _file(self, colours: int) -> Encoded:
+        made = self._made[colours]
+        return Encoded(made.header, [made.payload], _tokens(made.coded))
 
 
 def encoder_of(
@@ -131,4 +148,4 @@ def image(contents: Contents, layout: IndexedLayout, size: Size | None) -> Image
 
 
 def _tokens(coded: Indexed) -> NDArray[np.int32]:
-    return np.concatenate([coded.colours.ravel().astype(np.int32), coded.indexes.ravel()])
+    return np.concatenate([coded.colours.ravel(), coded.indexes.ravel()], dtype=np.int32)

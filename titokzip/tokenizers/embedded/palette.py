@@ -9,11 +9,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from titokzip.entropy.index_coder import MAX_COLOURS, Indexed
+from titokzip.bitstream.header import MAX_COLOURS
+from titokzip.entropy.index_coder import Indexed
 
 Pixels = NDArray[np.uint8]
 
-_FEW: Final = 16  # colours of which any image is drawn, however they alternate
+_FEW: Final = 64  # colours of which any image is drawn, however they alternate
 _MANY: Final = 4096  # of which none is
 _FLAT: Final = 0.5  # share of the pixels that equal their neighbour, at the least
 _SAMPLE: Final = 4096  # pixels that are looked at first
