@@ -65,7 +65,8 @@ class IndexedEncoder:
     def at_slope(self, slope: float, most: float) -> tuple[Encoded | None, float]:
         """Encode at the least cost, and give it, if that is below `most`.
 
-        The cost is the squared error a pixel, plus the slope for each bit of the file.
+        The cost is the squared error a pixel, plus the slope for each bit of the file. Predictions
+        lead the search; the next fewer and more colours than the best are tried in any case.
         """
         sizes = [*self._palette.fewer, *[len(self._palette)] * self._palette.fits]
         errors = {colours: self._palette.error(colours) for colours in sizes}
@@ -73,11 +74,16 @@ class IndexedEncoder:
         def cost(colours: int) -> float:
             return errors[colours] + slope * 8 * self._size(colours)
 
+        tried = set[int]()
         while sizes and cost(best := min(sizes, key=cost)) < most:
-            if best in self._made:
+            at = sizes.index(best)
+            beside = sizes[max(at - 1, 0) : at + 2] if best in self._made else [best]
+            if not (untried := [colours for colours in beside if colours not in tried]):
                 return self._file(best), cost(best)
-            self._make(best, (most - errors[best]) / (8 * slope))
-            most = min([most, *(cost(colours) + _LITTLE for colours in self._made)])
+            for colours in untried:
+                tried.add(colours)
+                self._make(colours, (most - errors[colours]) / (8 * slope))
+                most = min([most, *(cost(made) + _LITTLE for made in self._made)])
         return None, inf
 
     def _size(self, colours: int) -> float:
