@@ -1,7 +1,9 @@
 """Lay images beside what our codec and a baseline make of them, at the same bytes.
 
 python benchmarks/beside.py $DATA/kodak --programs PROGRAMS --out docs/beside-vvc.webp
-python benchmarks/beside.py $DATA/graphics --bytes 400 --width 300 --out docs/drawn.webp
+python benchmarks/beside.py FOUR --bytes 400 966 --width 260 --columns 2 --out docs/drawn.webp
+
+FOUR has four drawn images: bar-chart, cartoon, city-map and flat-logo of `graphics.py`.
 
 Ours on the left, by whole files; the baseline on the right, by bare streams, after its search over
 scales. TITOKZIP_BENCH_CACHE keeps what the search found.
