@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from titokzip.entropy.matrices import Integers, product
 from titokzip.entropy.neighbours import OWN, PHASES, Features
 
 LOGITS = 4  # nonzero, above 1, above 2, size class of the rest
@@ -19,10 +20,6 @@ HIDDEN_LIMIT = 255
 _FIRST, _SECOND, _LAST = 2.0**-5, 2.0**-6, 2.0**-7  # what the sums of each layer are scaled by
 SIGN_SCALE = 2.0**-2  # what the sums of features of signs are scaled by
 _STEP_CENTRE, _SIZE_CENTRE = 176, 128  # of the conditions
-
-_PRODUCTS = 2**18  # of numbers, that a BLAS does in one thread
-
-Integers = NDArray[np.float32]  # integers, as floats for the matrix products
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class Network:
 
     def hidden(self, maps: Features, scalars: Features, bias: Integers) -> Integers:
         """Sum what is known of a band's cells [F, h, w] before its first phase: [H, h, w]."""
-        sums = _product(self.maps, maps.reshape(len(maps), -1))
+        sums = product(self.maps, maps.reshape(len(maps), -1))
         sums += (bias + self.scalars @ scalars)[:, None]
         return sums.reshape(-1, *maps.shape[1:])
 
@@ -59,29 +56,12 @@ class Network:
         first = PHASES[phase].of(hidden).reshape(len(hidden), -1)
         bias = self.phase[phase] + self.coded[phase] * np.float32(coded)
         if phase:
-            first = first + _product(self.own[phase], own.reshape(OWN, -1))
+            first = first + product(self.own[phase], own.reshape(OWN, -1))
         first = _activate(first + bias[:, None], _FIRST)
-        second = _product(self.second, first) + self.second_bias[:, None]
+        second = product(self.second, first) + self.second_bias[:, None]
         second = _activate(second, _SECOND)
-        last = (_product(self.last, second) + self.last_bias[:, None]) * np.float32(_LAST)
+        last = (product(self.last, second) + self.last_bias[:, None]) * np.float32(_LAST)
         return to_logits(last)
-
-
-def _product(weights: Integers, features: Features) -> Integers:
-    """Multiply [m, k] by [k, n], in parts too small for a BLAS to start threads for.
-
-    On a busy machine its threads wait for each other a hundred times as long as they work.
-    """
-    total = features.shape[1]
-    part = max(_PRODUCTS // weights.size, 1)
-    if total <= part:
-        whole: Integers = weights @ features
-        return whole
-    found = np.empty((len(weights), total), np.float32)
-    for start in range(0, total, part):
-        at = slice(start, start + part)
-        np.matmul(weights, features[:, at], out=found[:, at])
-    return found
 
 
 def to_logits(sums: Integers) -> NDArray[np.intp]:

@@ -5,10 +5,13 @@ at most 4,095, so that sums of eight fit 16 bits.
 """
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from titokzip.entropy.matrices import product
 
 T = TypeVar("T", bound=np.generic)
 
@@ -31,6 +34,22 @@ class Phase:
     row: int
     column: int
     groups: tuple[Offsets, ...]  # cells known by then, one group for each of the OWN features
+
+    @cached_property
+    def offsets(self) -> NDArray[np.intp]:
+        """Rows and columns [k, 2] from a cell to those of all groups."""
+        return np.array([at for group in self.groups for at in group], np.intp).reshape(-1, 2)
+
+    @cached_property
+    def sums(self) -> Features:
+        """Tell which of the offsets each group sums: [4, k], ones and zeros."""
+        counts = [len(group) for group in self.groups]
+        return np.repeat(np.eye(OWN, dtype=np.float32), counts, axis=1)
+
+    def steps(self, width: int) -> NDArray[np.intp]:
+        """Give the offsets [k] in rows of a width that follow each other."""
+        steps: NDArray[np.intp] = self.offsets @ (width, 1)
+        return steps
 
     def of(self, band: NDArray[T]) -> NDArray[T]:
         """View the cells [..., h', w'] of this phase in a band [..., h, w]."""
@@ -56,6 +75,15 @@ PHASES = (
     Phase(2, 0, 1, (_VERTICAL, _HORIZONTAL, (), _KNIGHT)),
     Phase(2, 1, 0, (_VERTICAL, _HORIZONTAL, _DIAGONAL, _KNIGHT)),
 )
+
+
+@lru_cache(maxsize=64)
+def _cells(height: int, width: int, stride: int, row: int, column: int) -> NDArray[np.intp]:
+    """Give the places [n] of the cells of a phase in a band with its margin, all rows in one."""
+    rows = np.arange(row, height, stride) + MARGIN
+    columns = np.arange(column, width, stride) + MARGIN
+    places: NDArray[np.intp] = rows[:, None] * (width + 2 * MARGIN) + columns
+    return places.ravel()
 
 
 def _logarithms() -> Features:
@@ -145,12 +173,13 @@ class Neighbours:
         return density(self.total, self._coded)
 
     def own_features(self, phase: Phase) -> Features:
-        """Give the features [4, h', w'] of a phase that come from the band itself."""
-        features = np.zeros((OWN, *phase.of(self.own).shape), np.float32)
-        for feature, offsets in zip(features, phase.groups, strict=True):
-            if offsets:
-                total = phase.of(self.shifted(*offsets[0])).copy()
-                for offset in offsets[1:]:
-                    total += phase.of(self.shifted(*offset))
-                feature[:] = logarithm(total)
-        return features
+        """Give the features [4, n] of a phase that come from the band itself.
+
+        All neighbours are taken at once, and summed by a matrix product: bands are small, and what
+        counts is the number of calls.
+        """
+        width = self.padded.shape[1]
+        cells = _cells(self.height, self.width, phase.stride, phase.row, phase.column)
+        places = cells + phase.steps(width)[:, None]
+        around = self.padded.reshape(-1).take(places).astype(np.float32)
+        return logarithm(product(phase.sums, around).astype(np.int16))

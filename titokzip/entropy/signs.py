@@ -15,6 +15,7 @@ Positions = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows and columns of cel
 Values = NDArray[np.int8]
 
 OWN_PAIRS = (((-1, 0), (1, 0)), ((0, -1), (0, 1)), ((-1, -1), (1, 1)), ((-1, 1), (1, -1)))
+_PAIRS = np.array(OWN_PAIRS, np.intp)
 FEATURES = 23
 _MAPS = FEATURES - len(OWN_PAIRS)
 _LOWER = ((-1, 0), (0, -1), (-2, 0), (0, -2), (-1, -1), (1, -1), (-1, 1), (-3, 0), (0, -3))
@@ -46,11 +47,9 @@ def features(maps: Values, known: Neighbours, at: Positions) -> NDArray[np.float
     found = np.empty((FEATURES, len(at[0])), np.float32)
     width = known.signed.shape[1]
     place = (at[0] + MARGIN) * width + at[1] + MARGIN
-    flat = known.signed.reshape(-1)
-    for i, ((up, left), (down, right)) in enumerate(OWN_PAIRS):
-        found[i] = flat.take(place + (up * width + left)) + flat.take(
-            place + (down * width + right)
-        )
+    steps = _PAIRS @ (width, 1)  # [4, 2]
+    both = known.signed.reshape(-1).take(place + steps[:, :, None])
+    found[: len(OWN_PAIRS)] = both[:, 0] + both[:, 1]
     found[len(OWN_PAIRS) :] = maps[:, at[0], at[1]]
     return found
 
