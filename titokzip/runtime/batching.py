@@ -121,8 +121,8 @@ def to_unit(levels: Tensor) -> Tensor:
 
 def to_levels(pixels: Tensor, truncate: bool = False) -> Tensor:
     """Map 0..1 to bytes, rounded or, as TiTok's evaluator does, truncated."""
-    levels = pixels.float().clamp(0, 1) * 255
-    return (levels if truncate else levels.round()).to(torch.uint8)
+    levels = pixels.float().clamp(0, 1).mul_(255)  # clamp has made a copy
+    return (levels if truncate else levels.round_()).to(torch.uint8)
 
 
 def to_device(array: NDArray[Any], device: str) -> Tensor:
