@@ -74,7 +74,7 @@ def measured(
         for i in range(count):
             suffix = suffixes[i % len(suffixes)]
             link = links / f"{i}{suffix}"
-            link.hardlink_to(folder / f"photo{suffix}")
+            link.symlink_to(folder / f"photo{suffix}")
             yield Job(link, out / f"{i}.ttk")
 
     options = Options(threads=cores, processes=cores)
