@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from titokzip import zoo
 from titokzip.bitstream.container import Contents
@@ -112,23 +113,14 @@ class Transformed:
     def encode(self, images: Iterable[InputImage], rate: Rate) -> Iterator[Encoded | TitokzipError]:
         """Encode images in order."""
         for image in images:
-            try:
-                yield self._encoder(image, rate).encode()
-            except TitokzipError as error:
-                yield error
+            yield self._encoded(image, rate)
 
     def decode(
         self, files: Iterable[tuple[Contents, Size | None]]
     ) -> Iterator[Image.Image | TitokzipError]:
         """Decode files in order."""
         for contents, size in files:
-            try:
-                if isinstance(layout := contents.header.layout, IndexedLayout):
-                    yield indexed.image(contents, layout, size)
-                else:
-                    yield self._image(contents.header, self._integers(contents), size)
-            except TitokzipError as error:
-                yield error
+            yield self._decoded(contents, size)
 
     def tokens(self, contents: Contents) -> NDArray[np.int32]:
         """Decode the integers [L] of an image in coding order, 0 in missing layers.
@@ -138,6 +130,22 @@ class Transformed:
         if isinstance(layout := contents.header.layout, IndexedLayout):
             return indexed.tokens(contents, layout)
         return flatten(self._integers(contents))
+
+    def _encoded(self, image: InputImage, rate: Rate) -> Encoded | TitokzipError:
+        with _one_thread():
+            try:
+                return self._encoder(image, rate).encode()
+            except TitokzipError as error:
+                return error
+
+    def _decoded(self, contents: Contents, size: Size | None) -> Image.Image | TitokzipError:
+        with _one_thread():
+            try:
+                if isinstance(layout := contents.header.layout, IndexedLayout):
+                    return indexed.image(contents, layout, size)
+                return self._image(contents.header, self._integers(contents), size)
+            except TitokzipError as error:
+                return error
 
     def _encoder(self, image: InputImage, rate: Rate) -> ImageEncoder:
         def decode(header: Header, integers: Integers, size: Size) -> Image.Image:
@@ -222,6 +230,14 @@ def load_transform(
 @cache
 def _loaded_once(path: Path, *settings: Any) -> Transformed:
     return load_transform(zoo.read_manifest(path), *settings)
+
+
+def _one_thread() -> threadpool_limits:
+    """Keep NumPy's BLAS to one thread: products are small, and threads would wait for each other.
+
+    torch has threads of its own.
+    """
+    return threadpool_limits(1, "blas")
 
 
 def _layout(header: Header) -> TransformLayout:
