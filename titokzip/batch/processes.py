@@ -99,7 +99,7 @@ class _Worker:
         if at_once:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
-        self.executor.shutdown(wait=False)
+        self.executor.shutdown(wait=at_once)  # or its thread may be at work when Python ends
 
 
 def _context() -> BaseContext:
