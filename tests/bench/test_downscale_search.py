@@ -172,3 +172,11 @@ def test_a_lossless_file_wins_where_it_fits():
     assert np.array_equal(np.asarray(one.decode(large, flat.size)), np.asarray(flat))
     assert one.encode(noise, [60])[0] is None or one.encode(noise, [60])[0].setting != "lossless"
     assert made == [flat.size]
+
+
+def test_an_image_that_no_lossless_file_holds_is_searched():
+    def exact(image):
+        raise CodecFailed("too large")
+
+    (encoded,) = codec(bare=False, exact=exact).encode(photo(60, 40), [400])
+    assert encoded.setting != "lossless"

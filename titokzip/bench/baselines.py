@@ -135,9 +135,7 @@ def _save(
 
 
 def _webp_exact(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "WEBP", lossless=True, quality=100, method=6)
-    return file.getvalue()
+    return _save("WEBP", lambda _: {"lossless": True, "quality": 100, "method": 6}, image, 100)
 
 
 def _load(data: bytes, _: Size, grey: bool) -> Image.Image:

@@ -66,24 +66,28 @@ class Searched:
     def file(self, image: Image.Image, quality: float) -> bytes:
         """Encode an image that may be in the cache."""
         key = hash_of("file", self.name, self.note, quality, hash_of_pixels(image))
-        data = self.cache.get(key)
-        if data is None:
-            data = self.save(image, quality)
-            self.cache.put(key, data)
-        return data
+        return self._kept(key, lambda: self.save(image, quality))
 
     def lossless(self, image: Image.Image, budget: int) -> bytes | None:
         """Encode an image without loss, where that may fit into a budget."""
-        if self.exact is None:
+        exact = self.exact
+        if exact is None:
             return None
         file = io.BytesIO()
         image.save(file, "PNG")
         if len(file.getvalue()) > _HOPELESS * budget:
             return None
         key = hash_of("lossless", self.name, self.note, hash_of_pixels(image))
+        try:
+            return self._kept(key, lambda: exact(image))
+        except CodecFailed:  # it may be too large
+            return None
+
+    def _kept(self, key: str, make: Callable[[], bytes]) -> bytes:
+        """Give what the cache has, or make it."""
         data = self.cache.get(key)
         if data is None:
-            data = self.exact(image)
+            data = make()
             self.cache.put(key, data)
         return data
 
