@@ -11,7 +11,6 @@ themselves, at eight times of each run (Linux).
 import argparse
 import json
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from bulk import stub
 from PIL import Image
+from startup import commit
 from streaming import TIMES, resident
 
 import titokzip
@@ -40,7 +40,7 @@ def main() -> None:
     photo = Image.open(given.photo).convert("RGB")
     cores = len(os.sched_getaffinity(0))
     result: dict[str, object] = {
-        "date": time.strftime("%Y-%m-%d"), "commit": titokzip_commit(), "cores": cores,
+        "date": time.strftime("%Y-%m-%d"), "commit": commit(HERE), "cores": cores,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         small, large = photo.resize((256, 256)), photo.resize(LARGE)
@@ -55,11 +55,6 @@ def main() -> None:
         )
     given.out.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result))
-
-
-def titokzip_commit() -> str:
-    words = ["git", "-C", str(HERE), "rev-parse", "HEAD"]
-    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def measured(

@@ -23,7 +23,7 @@ _VERSIONS = range(0x54, 0x60)  # the second byte of versions 0, 1, ...
 START: Final = bytes([MAGIC, _VERSIONS[VERSION]])  # of every file of this version
 _TILES, _GREY, _DEFAULT_SIZE, _MORE = 1, 2, 4, 8  # flags
 _ALPHA, _SECTIONS, _UNREFINED, _MASK, _INDEXED = 8, 16, 32, 64, 128  # more flags
-_LAYERS = 7  # more flags that hold the number of layers, less one
+_LAYERS = MAX_LAYERS - 1  # more flags that hold the number of layers, less one
 _CRITICAL = 128  # the first tag of sections that a reader must know
 _SMALL = 16  # columns and rows of a grid that one byte can hold
 _LARGE = 255  # in its place: the grid is larger
@@ -102,16 +102,20 @@ class Header:
         if not 1 <= self.layers <= MAX_LAYERS:
             raise FormatError(f"{self.layers} layers cannot be stored")
 
+    @property
+    def channels(self) -> int:
+        """Channels of the image: grey or three colours, and alpha if it has any."""
+        return (1 if self.grey else 3) + self.alpha
+
 
 def pack_header(header: Header) -> bytes:
     """Write a header in the fewest bytes."""
     layout = header.layout
     tiles = isinstance(layout, TileLayout)
-    special = _special(layout)
     codebook = CODEBOOKS.index(header.model) + 1 if header.model in CODEBOOKS else 0
     size = header.width, header.height
     default_size = size == _default_size(layout)
-    more = header.layers - 1 | _ALPHA * header.alpha | special
+    more = header.layers - 1 | _ALPHA * header.alpha | _special(layout)
     flags = _TILES * tiles | _GREY * header.grey | _DEFAULT_SIZE * default_size
     flags |= _MORE * bool(more) | codebook << 4
     return b"".join(

@@ -162,8 +162,6 @@ def _row(result: "Result") -> dict[str, Any]:
 
 
 def described(layout: "Layout") -> dict[str, Any]:
-    """Tell a layout in JSON: columns, rows and tokens of tiles; or step, blocks, refined,
-    mask of a transform; or the colours of a palette.
-    """
+    """Tell the fields of a layout in JSON, those of a grid of tiles among the others."""
     fields = asdict(layout)
     return {**fields.pop("grid", {}), **fields}

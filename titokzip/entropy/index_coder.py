@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titokzip.entropy.index_contexts import Counts, Fronts, Hits, Indexes, Source
-from titokzip.entropy.range_coder import PRECISION, SymbolDecoder, SymbolEncoder
+from titokzip.entropy.range_coder import PRECISION, SymbolDecoder, SymbolEncoder, columns
 from titokzip.errors import FormatError
 
 MAX_PIXELS: Final = 2**22
@@ -146,10 +146,7 @@ def _count(width: int, height: int) -> int:
 
 def _decisions(yes: Counts) -> NDArray[np.float64]:
     """Give the rows [n, 2] of the range coder of frequencies [n] that a guess is right."""
-    rows = np.empty((len(yes), 2))
-    rows[:, 0] = yes - 1
-    rows[:, 1] = (1 << PRECISION) - 1 - yes
-    return rows
+    return columns((yes - 1, (1 << PRECISION) - 1 - yes))
 
 
 def _frequencies(weights: Counts) -> NDArray[np.float64]:

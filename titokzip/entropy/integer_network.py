@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titokzip.entropy.matrices import Integers, product
-from titokzip.entropy.neighbours import OWN, PHASES, Features
+from titokzip.entropy.neighbours import PHASES, Features
 
 LOGITS = 4  # nonzero, above 1, above 2, size class of the rest
 LOGIT_LIMIT = 192  # logits are -192 to 191, in sixteenths of a natural unit
@@ -52,11 +52,11 @@ class Network:
         return found.astype(np.float32)
 
     def logits(self, hidden: Integers, phase: int, own: Features, coded: float) -> NDArray[np.intp]:
-        """Finish a phase: logits [4, n] + 192, given its own features [4, h', w']."""
+        """Finish a phase: logits [4, n] + 192, given its own features [4, n]."""
         first = PHASES[phase].of(hidden).reshape(len(hidden), -1)
         bias = self.phase[phase] + self.coded[phase] * np.float32(coded)
         if phase:
-            first = first + product(self.own[phase], own.reshape(OWN, -1))
+            first = first + product(self.own[phase], own)
         first = _activate(first + bias[:, None], _FIRST)
         second = product(self.second, first) + self.second_bias[:, None]
         second = _activate(second, _SECOND)

@@ -5,7 +5,7 @@ panic included, leaves here as a FormatError. Its rows of frequencies sum to 2^2
 less one each, as float64: with these numbers each of its steps is exact.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -73,6 +73,14 @@ class SymbolDecoder:
         with _wall():
             values: NDArray[np.int32] = self._coder.decode(_UNIFORM, np.int32(1) << bits)
             return values
+
+
+def columns(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
+    """Lay out frequencies less one, an array [n] for each of K symbols, as rows [n, K]."""
+    found = np.empty((len(parts[0]), len(parts)))
+    for column, part in enumerate(parts):
+        found[:, column] = part
+    return found
 
 
 def _shortest(words: Any, finished: int, lower: int, size: int) -> bytes:

@@ -4,14 +4,13 @@ A symbol is a magnitude of 0, 1, 2, or 3 and more. The signs of what is not zero
 magnitudes of 3 and more, a size class, of which an octave has two, and raw bits within the class.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from titokzip.entropy.integer_network import LOGIT_LIMIT
-from titokzip.entropy.range_coder import PRECISION, SymbolDecoder, SymbolEncoder
+from titokzip.entropy.range_coder import PRECISION, SymbolDecoder, SymbolEncoder, columns
 
 LARGEST = 2**20  # of a magnitude
 SYMBOLS = 4
@@ -43,7 +42,7 @@ def rows(logits: Logits, tables: Tables) -> NDArray[np.float64]:
     above_one = nonzero * second >> PRECISION
     above_two = above_one * third >> PRECISION
     masses = (_MASS - nonzero, nonzero - above_one, above_one - above_two, above_two)
-    return _columns(masses)
+    return columns(masses)
 
 
 def encode_magnitudes(
@@ -90,14 +89,7 @@ def flag_rows(logit: int, tables: Tables) -> NDArray[np.float64]:
 
 def _binary(probabilities: NDArray[np.int64]) -> NDArray[np.float64]:
     yes = (2**PRECISION - 2) * probabilities >> PRECISION
-    return _columns((2**PRECISION - 2 - yes, yes))
-
-
-def _columns(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
-    found = np.empty((len(parts[0]), len(parts)))
-    for column, part in enumerate(parts):
-        found[:, column] = part
-    return found
+    return columns((2**PRECISION - 2 - yes, yes))
 
 
 def size_class(rest: Values) -> Values:

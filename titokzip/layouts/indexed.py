@@ -16,7 +16,7 @@ from titokzip.bitstream.header import Header, IndexedLayout
 from titokzip.entropy import index_coder
 from titokzip.entropy.index_coder import Indexed
 from titokzip.errors import FormatError
-from titokzip.layouts.pixels import Pixels, to_image
+from titokzip.layouts.pixels import Pixels, at_size, to_image
 from titokzip.layouts.protocol import Encoded, Size
 from titokzip.tokenizers.embedded.palette import Palette, palette_of
 
@@ -135,9 +135,8 @@ def decode(contents: Contents, layout: IndexedLayout) -> Indexed:
     header = contents.header
     if not index_coder.fits(header.width, header.height):
         raise FormatError("damaged: no image of a palette has this size")
-    channels = (1 if header.grey else 3) + header.alpha
     return index_coder.decode(
-        contents.payloads[0], header.width, header.height, layout.colours, channels
+        contents.payloads[0], header.width, header.height, layout.colours, header.channels
     )
 
 
@@ -149,8 +148,7 @@ def tokens(contents: Contents, layout: IndexedLayout) -> NDArray[np.int32]:
 def image(contents: Contents, layout: IndexedLayout, size: Size | None) -> Image.Image:
     """Decode the image of a file at a size."""
     indexes, colours = decode(contents, layout)
-    found = to_image(colours[indexes])
-    return found if size in (None, found.size) else found.resize(size, Image.Resampling.LANCZOS)
+    return at_size(to_image(colours[indexes]), size)
 
 
 def _tokens(coded: Indexed) -> NDArray[np.int32]:

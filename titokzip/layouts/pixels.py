@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from titokzip.images import InputImage
+from titokzip.layouts.protocol import Size
 
 Pixels = NDArray[np.uint8]
 
@@ -23,3 +24,10 @@ def to_image(pixels: Pixels) -> Image.Image:
     if pixels.shape[2] == 1:
         return Image.fromarray(np.ascontiguousarray(pixels[:, :, 0]))
     return Image.fromarray(np.ascontiguousarray(pixels))
+
+
+def at_size(image: Image.Image, size: Size | None) -> Image.Image:
+    """Resample an image; None leaves its own size."""
+    if size in (None, image.size):
+        return image
+    return image.resize(size, Image.Resampling.LANCZOS)

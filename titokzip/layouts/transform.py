@@ -32,7 +32,7 @@ from titokzip.errors import FormatError, TitokzipError
 from titokzip.images import LARGE, InputImage
 from titokzip.layouts import indexed
 from titokzip.layouts.image_encoder import ImageEncoder
-from titokzip.layouts.pixels import to_image
+from titokzip.layouts.pixels import at_size, to_image
 from titokzip.layouts.protocol import Encoded, Size
 from titokzip.rate_control import Rate
 from titokzip.tokenizers.embedded.quantizer import dequantize
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 Planes = NDArray[np.float32]
 
 _UNASKED = "auto", "auto", False  # device, precision, whether it is compiled
-_LANCZOS = Image.Resampling.LANCZOS
 
 
 class Transformed:
@@ -158,7 +157,7 @@ class Transformed:
         rows, columns = working_blocks(header.width, header.height, layout.blocks)
         return coder.decode(
             contents.payloads,
-            _planes(header),
+            header.channels,
             rows,
             columns,
             layout.step,
@@ -186,8 +185,7 @@ class Transformed:
             parts = parts[:, : header.height, : header.width]
         if size is not None and size[0] * size[1] <= LARGE:  # larger ones in 8 bits
             parts = enlarge(parts, size[1], size[0])
-        image = _to_image(parts, self.truncate)
-        return image if size in (None, image.size) else image.resize(size, _LANCZOS)
+        return at_size(_to_image(parts, self.truncate), size)
 
     def _refined(self, colours: Planes, step: int, double: bool) -> Planes:
         """Improve channels [1 or 3, H, W] by the decoder network."""
@@ -244,10 +242,6 @@ def _layout(header: Header) -> TransformLayout:
     if not isinstance(header.layout, TransformLayout):
         raise FormatError("damaged: this model's files hold no tiles")
     return header.layout
-
-
-def _planes(header: Header) -> int:
-    return (1 if header.grey else 3) + header.alpha
 
 
 def _to_image(channels: Planes, truncate: bool) -> Image.Image:

@@ -132,7 +132,7 @@ class _Band:
         inputs = np.zeros((part.size, first + PHASE_INPUTS * len(PHASES)), np.uint8)
         inputs[:, : len(maps)] = phase.of(maps).reshape(len(maps), -1).T
         inputs[:, len(maps) : first] = self.scalars
-        inputs[:, at : at + OWN] = known.own_features(phase).reshape(OWN, -1).T
+        inputs[:, at : at + OWN] = known.own_features(phase).T
         inputs[:, at + OWN] = known.coded_density()
         inputs[:, at + OWN + 1] = CONSTANT
         cells.append(_rows(inputs, self.condition, np.abs(part).ravel()))
