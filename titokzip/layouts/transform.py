@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from threadpoolctl import threadpool_limits
 
 from titokzip import zoo
 from titokzip.bitstream.container import Contents
@@ -35,6 +34,7 @@ from titokzip.layouts.image_encoder import ImageEncoder
 from titokzip.layouts.pixels import at_size, to_image
 from titokzip.layouts.protocol import Encoded, Size
 from titokzip.rate_control import Rate
+from titokzip.runtime.blas import one_thread
 from titokzip.tokenizers.embedded.quantizer import dequantize
 from titokzip.transform import planes as channels
 from titokzip.transform.bands import flatten
@@ -131,14 +131,14 @@ class Transformed:
         return flatten(self._integers(contents))
 
     def _encoded(self, image: InputImage, rate: Rate) -> Encoded | TitokzipError:
-        with _one_thread():
+        with one_thread():
             try:
                 return self._encoder(image, rate).encode()
             except TitokzipError as error:
                 return error
 
     def _decoded(self, contents: Contents, size: Size | None) -> Image.Image | TitokzipError:
-        with _one_thread():
+        with one_thread():
             try:
                 if isinstance(layout := contents.header.layout, IndexedLayout):
                     return indexed.image(contents, layout, size)
@@ -228,14 +228,6 @@ def load_transform(
 @cache
 def _loaded_once(path: Path, *settings: Any) -> Transformed:
     return load_transform(zoo.read_manifest(path), *settings)
-
-
-def _one_thread() -> threadpool_limits:
-    """Keep NumPy's BLAS to one thread: products are small, and threads would wait for each other.
-
-    torch has threads of its own.
-    """
-    return threadpool_limits(1, "blas")
 
 
 def _layout(header: Header) -> TransformLayout:

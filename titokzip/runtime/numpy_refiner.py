@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from threadpoolctl import threadpool_limits
 
 from titokzip.errors import ModelError
+from titokzip.runtime.blas import one_thread
 from titokzip.tokenizers.embedded.network_config import TYPICAL_SIZE, TYPICAL_STEP, NetworkConfig
 from titokzip.tokenizers.embedded.quantizer import step_size
 
@@ -42,7 +42,7 @@ class NumpyRefiner:
         Raises:
             ModelError: the network's values are not finite.
         """
-        with threadpool_limits(1, "blas"), np.errstate(all="ignore"):
+        with one_thread(), np.errstate(all="ignore"):
             residuals = self._residuals(channels, step)
         scale = np.float32(step_size(step) / 8)
         if double:
