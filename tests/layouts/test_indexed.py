@@ -5,30 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from embedded_files import compress, layout_of
 from photos import photo, psnr
 from PIL import Image, ImageDraw
 
-from titokzip import loading
 from titokzip.bitstream import container
 from titokzip.bitstream.header import IndexedLayout, TransformLayout
 from titokzip.errors import FormatError, RateError
-from titokzip.images import InputImage, plain
+from titokzip.images import InputImage
 from titokzip.layouts.image_encoder import ImageEncoder
-from titokzip.rate_control import Rate
 from titokzip.tokenizers.embedded.palette import Palette, is_drawn
-
-
-@pytest.fixture(scope="module")
-def codec():
-    return loading.load("xs", "cpu")
-
-
-def compress(codec, image, **rate):
-    return codec.compress(plain(image, keep_alpha=True), Rate(**rate))
-
-
-def layout_of(data):
-    return container.unpack(data).header.layout
 
 
 def chart(mode="RGB"):
@@ -52,25 +38,25 @@ def logo():
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "LA", "RGBA"])
-def test_an_image_of_few_colours_is_exact_and_small(codec, mode):
+def test_an_image_of_few_colours_is_exact_and_small(embedded, mode):
     image = chart(mode)
     if mode.endswith("A"):
         alpha = Image.new("L", image.size, 255)
         ImageDraw.Draw(alpha).rectangle([0, 0, 30, 20], fill=77)
         image.putalpha(alpha)
-    data = compress(codec, image)
+    data = compress(embedded, image)
     assert isinstance(layout_of(data), IndexedLayout)
     assert len(data) < 110
-    decoded = codec.decompress(data)
+    decoded = embedded.decompress(data)
     assert decoded.mode == mode
     assert np.array_equal(np.asarray(decoded), np.asarray(image))
 
 
-def test_smooth_edges_lose_colours_as_the_limit_falls(codec):
+def test_smooth_edges_lose_colours_as_the_limit_falls(embedded):
     image = logo()
     assert len(image.getcolors(4096)) > 32
-    files = [compress(codec, image, max_bytes=limit) for limit in (60, 160, 240, 340, 2000)]
-    gains = [psnr(image, codec.decompress(data)) for data in files]
+    files = [compress(embedded, image, max_bytes=limit) for limit in (60, 160, 240, 340, 2000)]
+    gains = [psnr(image, embedded.decompress(data)) for data in files]
     assert gains == sorted(gains)
     assert isinstance(layout_of(files[0]), TransformLayout)
     colours = [layout_of(data).colours for data in files[-4:]]
@@ -79,21 +65,21 @@ def test_smooth_edges_lose_colours_as_the_limit_falls(codec):
     assert gains[-1] == 100
 
 
-def test_quality_is_monotone(codec):
+def test_quality_is_monotone(embedded):
     image = logo()
-    files = [compress(codec, image, quality=quality) for quality in (1, 50, 100)]
-    gains = [psnr(image, codec.decompress(data)) for data in files]
+    files = [compress(embedded, image, quality=quality) for quality in (1, 50, 100)]
+    gains = [psnr(image, embedded.decompress(data)) for data in files]
     sizes = [len(data) for data in files]
     assert gains == sorted(gains)
     assert sizes == sorted(sizes)
 
 
 @pytest.mark.parametrize("limit", [40, 100, 250])
-def test_limits_are_kept(codec, limit):
-    assert len(compress(codec, logo(), max_bytes=limit)) <= limit
+def test_limits_are_kept(embedded, limit):
+    assert len(compress(embedded, logo(), max_bytes=limit)) <= limit
 
 
-def test_what_cannot_be_seen_does_not_count(codec):
+def test_what_cannot_be_seen_does_not_count(embedded):
     image = chart("RGBA")
     alpha = Image.new("L", image.size, 255)
     ImageDraw.Draw(alpha).rectangle([40, 0, 95, 63], fill=0)
@@ -101,23 +87,23 @@ def test_what_cannot_be_seen_does_not_count(codec):
     noise = Image.effect_noise(image.size, 90).convert("RGB")
     noisy = Image.composite(image.convert("RGB"), noise, alpha).convert("RGBA")
     noisy.putalpha(alpha)
-    assert compress(codec, noisy) == compress(codec, image)
+    assert compress(embedded, noisy) == compress(embedded, image)
 
 
-def test_a_palette_may_fit_where_no_transform_does(codec, monkeypatch):
+def test_a_palette_may_fit_where_no_transform_does(embedded, monkeypatch):
     def fail(_):
         raise RateError("too few bytes")
 
     monkeypatch.setattr(ImageEncoder, "_transformed", fail)
-    data = compress(codec, logo(), max_bytes=200)
+    data = compress(embedded, logo(), max_bytes=200)
     assert isinstance(layout_of(data), IndexedLayout)
     with pytest.raises(RateError, match="too few"):
-        compress(codec, logo(), max_bytes=60)
+        compress(embedded, logo(), max_bytes=60)
 
 
-def test_an_image_that_was_reduced_is_left_to_the_transform(codec):
+def test_an_image_that_was_reduced_is_left_to_the_transform(embedded):
     reduced = InputImage(chart(), False, original=(960, 640))
-    assert isinstance(layout_of(codec.compress(reduced)), TransformLayout)
+    assert isinstance(layout_of(embedded.compress(reduced)), TransformLayout)
 
 
 def test_photos_are_not_drawn():
@@ -154,44 +140,44 @@ def test_borders_are_between_pixels_that_differ():
         assert palette.borders(size) == differ
 
 
-def test_tokens_are_colours_then_indexes(codec):
-    contents = container.unpack(compress(codec, chart()))
-    tokens = codec.tokens(contents)
+def test_tokens_are_colours_then_indexes(embedded):
+    contents = container.unpack(compress(embedded, chart()))
+    tokens = embedded.tokens(contents)
     count = contents.header.layout.colours
     colours, indexes = tokens[: 3 * count].reshape(count, 3), tokens[3 * count :].reshape(64, 96)
     assert np.array_equal(colours[indexes], np.asarray(chart()))
 
 
-def test_it_is_shown_at_other_sizes(codec):
-    data = compress(codec, chart())
-    assert codec.decompress(data, native=True).size == (96, 64)
-    assert codec.decompress(data, size=(48, 32)).size == (48, 32)
+def test_it_is_shown_at_other_sizes(embedded):
+    data = compress(embedded, chart())
+    assert embedded.decompress(data, native=True).size == (96, 64)
+    assert embedded.decompress(data, size=(48, 32)).size == (48, 32)
 
 
-def test_damage_is_found(codec):
-    data = compress(codec, chart())
+def test_damage_is_found(embedded):
+    data = compress(embedded, chart())
     for length in range(len(data)):
         with pytest.raises(FormatError):
-            codec.decompress(data[:length], partial=True)
+            embedded.decompress(data[:length], partial=True)
     for at in range(len(data)):
         with pytest.raises(FormatError):
-            codec.decompress(data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
+            embedded.decompress(data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
 
 
 @pytest.mark.parametrize("size", [(2**21 - 1, 1), (1, 2**14 + 1), (4096, 4096)])
-def test_sizes_that_no_image_has_are_refused(codec, size):
-    contents = container.unpack(compress(codec, chart()))
+def test_sizes_that_no_image_has_are_refused(embedded, size):
+    contents = container.unpack(compress(embedded, chart()))
     header = replace(contents.header, width=size[0], height=size[1])
     data = container.pack(header, contents.payloads)
     with pytest.raises(FormatError, match="no image of a palette"):
-        codec.decompress(data)
+        embedded.decompress(data)
 
 
-def test_hostile_payloads_end_soon(codec):
+def test_hostile_payloads_end_soon(embedded):
     """Noise in the place of a payload, in a file whose checksum is right."""
-    header = container.unpack(compress(codec, chart())).header
+    header = container.unpack(compress(embedded, chart())).header
     for seed in range(20):
         noise = np.random.default_rng(seed).bytes(1 + 9 * seed)
         data = container.pack(header, [noise])
         with contextlib.suppress(FormatError):
-            assert codec.decompress(data).size == (96, 64)
+            assert embedded.decompress(data).size == (96, 64)

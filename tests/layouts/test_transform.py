@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from embedded_files import compress, layout_of
 from photos import photo, psnr
 from PIL import Image, ImageDraw
 
@@ -16,19 +17,6 @@ from titokzip.images import plain
 from titokzip.rate_control import Rate
 from titokzip.tokenizers.embedded.rate_control import Encoder
 from titokzip.transform.planes import to_planes
-
-
-@pytest.fixture(scope="module")
-def codec():
-    return loading.load("xs", "cpu")
-
-
-def compress(codec, image, **rate):
-    return codec.compress(plain(image, keep_alpha=True), Rate(**rate))
-
-
-def layout_of(data):
-    return container.unpack(data).header.layout
 
 
 def bars():
@@ -51,33 +39,33 @@ def lines(width, height):
 
 @pytest.mark.parametrize("quality", [1, 100])
 @pytest.mark.parametrize("size", [(1, 1), (1, 700), (700, 1), (65, 127), (97, 31), (8, 8)])
-def test_any_size_comes_back(codec, size, quality):
-    decoded = codec.decompress(compress(codec, photo(*size), quality=quality))
+def test_any_size_comes_back(embedded, size, quality):
+    decoded = embedded.decompress(compress(embedded, photo(*size), quality=quality))
     assert (decoded.size, decoded.mode) == (size, "RGB")
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "LA", "RGBA"])
-def test_every_mode_comes_back(codec, mode):
+def test_every_mode_comes_back(embedded, mode):
     image = photo(90, 60, mode=mode)
     if mode.endswith("A"):
         image.putalpha(Image.linear_gradient("L").resize((90, 60)))
-    decoded = codec.decompress(compress(codec, image, quality=90))
+    decoded = embedded.decompress(compress(embedded, image, quality=90))
     assert (decoded.size, decoded.mode) == (image.size, mode)
     assert psnr(image, decoded) > 28
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
-def test_a_mask_is_cheap_and_stays_hard(codec, mode):
+def test_a_mask_is_cheap_and_stays_hard(embedded, mode):
     """Drawn at a fourth of its height, with noise where nobody sees it."""
     image = photo(128, 96, mode=mode[:-1])
     alpha = Image.new("L", image.size)
     ImageDraw.Draw(alpha).ellipse([24, 12, 104, 84], fill=255)
     noise = Image.effect_noise(image.size, 90).convert(image.mode)
-    plainly = len(compress(codec, image, quality=50))
+    plainly = len(compress(embedded, image, quality=50))
     image.paste(noise, mask=alpha.point(lambda level: 255 - level))
     image.putalpha(alpha)
-    data = compress(codec, image, quality=50)
-    decoded = codec.decompress(data)
+    data = compress(embedded, image, quality=50)
+    decoded = embedded.decompress(data)
     assert layout_of(data).mask
     assert len(data) < plainly + 350
     assert psnr(alpha, decoded.getchannel("A")) > 28
@@ -86,36 +74,36 @@ def test_a_mask_is_cheap_and_stays_hard(codec, mode):
 
 
 @pytest.mark.parametrize("level", [10, 245])
-def test_faint_transparency_is_no_mask(codec, level):
+def test_faint_transparency_is_no_mask(embedded, level):
     image = photo(60, 44)
     image.putalpha(level)
-    decoded = codec.decompress(compress(codec, image, quality=90))
+    decoded = embedded.decompress(compress(embedded, image, quality=90))
     assert np.abs(np.asarray(decoded.getchannel("A")).astype(int) - level).max() <= 3
 
 
-def test_a_mask_is_exact_at_high_qualities(codec):
+def test_a_mask_is_exact_at_high_qualities(embedded):
     image, alpha = photo(48, 40), Image.new("L", (192, 160))
     ImageDraw.Draw(alpha).ellipse([20, 20, 170, 140], fill=255)
     image.putalpha(alpha.resize((48, 40), Image.Resampling.BOX))
-    assert layout_of(compress(codec, image, quality=40)).mask
-    data = compress(codec, image, quality=100)
+    assert layout_of(compress(embedded, image, quality=40)).mask
+    data = compress(embedded, image, quality=100)
     assert not layout_of(data).mask
-    error = np.asarray(codec.decompress(data)).astype(int) - np.asarray(image)
+    error = np.asarray(embedded.decompress(data)).astype(int) - np.asarray(image)
     assert np.abs(error[..., 3]).max() <= 4
 
 
-def test_an_image_that_nobody_sees_costs_next_to_nothing(codec):
+def test_an_image_that_nobody_sees_costs_next_to_nothing(embedded):
     image = Image.effect_noise((90, 60), 90).convert("RGBA")
     image.putalpha(0)
-    assert len(compress(codec, image, quality=80)) < 30
+    assert len(compress(embedded, image, quality=80)) < 30
 
 
 @pytest.mark.parametrize("limit", [14, 40])
-def test_a_limit_is_counted_to_the_byte(codec, limit):
+def test_a_limit_is_counted_to_the_byte(embedded, limit):
     """A file that takes so many bytes is made under that limit."""
     image = photo(48, 40)
-    size = len(compress(codec, image, max_bytes=limit))
-    assert len(compress(codec, image, max_bytes=size)) <= size
+    size = len(compress(embedded, image, max_bytes=limit))
+    assert len(compress(embedded, image, max_bytes=size)) <= size
 
 
 @pytest.mark.parametrize(
@@ -127,103 +115,103 @@ def test_a_limit_is_counted_to_the_byte(codec, limit):
         ("lines", {"max_bytes": 80}),
     ],
 )
-def test_best_is_never_farther_from_the_image(codec, mode, rate):
+def test_best_is_never_farther_from_the_image(embedded, mode, rate):
     """At a quality, what counts is error and bits together."""
     image = lines(80, 60) if mode == "lines" else photo(80, 60, mode=mode)
     if mode == "RGBA":
         image.putalpha(Image.linear_gradient("L").resize((80, 60)))
-    plainly, best = (compress(codec, image, **rate, best=best) for best in (False, True))
-    gain = psnr(image, codec.decompress(best)) - psnr(image, codec.decompress(plainly))
+    plainly, best = (compress(embedded, image, **rate, best=best) for best in (False, True))
+    gain = psnr(image, embedded.decompress(best)) - psnr(image, embedded.decompress(plainly))
     assert len(best) <= rate.get("max_bytes", 2**30)
     assert gain + 6 * np.log2(len(plainly) / len(best)) > -0.02
 
 
-def test_an_opaque_alpha_channel_costs_nothing(codec):
+def test_an_opaque_alpha_channel_costs_nothing(embedded):
     image = photo(90, 60)
-    assert compress(codec, image.convert("RGBA")) == compress(codec, image)
+    assert compress(embedded, image.convert("RGBA")) == compress(embedded, image)
 
 
-def test_saturated_colours_come_back(codec):
+def test_saturated_colours_come_back(embedded):
     image = bars()
     for quality, least in [(50, 24), (80, 30), (100, 40)]:
-        decoded = codec.decompress(compress(codec, image, quality=quality))
+        decoded = embedded.decompress(compress(embedded, image, quality=quality))
         assert psnr(image, decoded) > least
     centres = np.asarray(decoded, int)[40, 10::20] - np.asarray(image, int)[40, 10::20]
     assert np.abs(centres).max() <= 6
 
 
 @pytest.mark.parametrize("image", [photo(120, 90), bars()], ids=["photo", "bars"])
-def test_quality_is_monotone(codec, image):
-    files = [compress(codec, image, quality=quality) for quality in range(1, 101, 33)]
+def test_quality_is_monotone(embedded, image):
+    files = [compress(embedded, image, quality=quality) for quality in range(1, 101, 33)]
     sizes = [len(data) for data in files]
-    gains = [psnr(image, codec.decompress(data)) for data in files]
+    gains = [psnr(image, embedded.decompress(data)) for data in files]
     assert sizes == sorted(sizes)
     assert all(better > worse - 0.2 for worse, better in pairwise(gains))
 
 
 @pytest.mark.parametrize("limit", [40, 400])
-def test_limits_are_kept_and_used(codec, limit):
+def test_limits_are_kept_and_used(embedded, limit):
     image = photo(240, 160)
-    data = compress(codec, image, max_bytes=limit)
+    data = compress(embedded, image, max_bytes=limit)
     assert 0.85 * limit < len(data) <= limit
-    assert compress(codec, image, bpp=8 * limit / (240 * 160)) == data
+    assert compress(embedded, image, bpp=8 * limit / (240 * 160)) == data
 
 
-def test_a_limit_that_nothing_meets_is_refused(codec):
+def test_a_limit_that_nothing_meets_is_refused(embedded):
     with pytest.raises(RateError, match="at least"):
-        compress(codec, photo(64, 64), max_bytes=5)
+        compress(embedded, photo(64, 64), max_bytes=5)
 
 
-def test_what_tiles_have_is_refused(codec):
+def test_what_tiles_have_is_refused(embedded):
     with pytest.raises(RateError, match="tiles"):
-        compress(codec, photo(64, 64), tokens=16)
+        compress(embedded, photo(64, 64), tokens=16)
 
 
-def test_an_image_that_fails_costs_that_image(codec):
+def test_an_image_that_fails_costs_that_image(embedded):
     many = [plain(photo(40, 40)), plain(Image.new("RGB", (2**21, 1))), plain(photo(30, 30))]
-    first, second, third = codec.compress_many(many, Rate(quality=30))
+    first, second, third = embedded.compress_many(many, Rate(quality=30))
     assert isinstance(second, TitokzipError)
     assert [container.unpack(data).header.width for data in (first, third)] == [40, 30]
 
 
-def test_a_reduced_image_keeps_its_size(codec):
+def test_a_reduced_image_keeps_its_size(embedded):
     image = photo(150, 100)
     small = replace(plain(image.reduce(2)), original=image.size)
-    data = codec.compress(small, Rate(max_bytes=400))
-    assert codec.decompress(data).size == image.size
-    assert psnr(image, codec.decompress(data)) > psnr(image, image.reduce(8).resize(image.size))
+    data = embedded.compress(small, Rate(max_bytes=400))
+    assert embedded.decompress(data).size == image.size
+    assert psnr(image, embedded.decompress(data)) > psnr(image, image.reduce(8).resize(image.size))
 
 
-def test_verifying_takes_any_number_of_pixels(codec):
+def test_verifying_takes_any_number_of_pixels(embedded):
     large = replace(plain(photo(60, 60)), original=(20_000, 20_000))
-    [data] = codec.compress_many([large], Rate(max_bytes=100), verify=True)
+    [data] = embedded.compress_many([large], Rate(max_bytes=100), verify=True)
     assert isinstance(data, bytes)
     assert container.unpack(data, max_pixels=400_000_000).header.width == 20_000
 
 
-def test_tokens_are_what_was_written(codec):
-    [encoded] = codec.layout.encode([plain(photo(120, 90))], Rate(quality=70))
+def test_tokens_are_what_was_written(embedded):
+    [encoded] = embedded.layout.encode([plain(photo(120, 90))], Rate(quality=70))
     contents = container.unpack(container.pack(encoded.header, encoded.payloads))
-    assert np.array_equal(codec.tokens(contents), encoded.tokens)
+    assert np.array_equal(embedded.tokens(contents), encoded.tokens)
     assert np.count_nonzero(encoded.tokens)
 
 
 @pytest.mark.slow
-def test_layers_are_an_image_each(codec):
+def test_layers_are_an_image_each(embedded):
     image = photo(240, 180)
-    data = compress(codec, image, max_bytes=5000)
+    data = compress(embedded, image, max_bytes=5000)
     contents = container.unpack(data)
     assert contents.header.layers == 3
     ends = np.cumsum([contents.header_bytes, *(len(one) + 6 for one in contents.payloads)])
     gains = []
     for end in [*ends[1:-1], len(data)]:
-        gains.append(psnr(image, codec.decompress(data[:end], partial=True)))
+        gains.append(psnr(image, embedded.decompress(data[:end], partial=True)))
     assert gains == sorted(gains)
     assert gains[-1] > gains[0] + 1
 
 
-def test_truncated_files_are_told_at_every_byte(codec):
-    data = compress(codec, photo(120, 90), max_bytes=1400)
+def test_truncated_files_are_told_at_every_byte(embedded):
+    data = compress(embedded, photo(120, 90), max_bytes=1400)
     ends = {}  # of what is intact, by how many layers there are
     for end in range(len(data)):
         with pytest.raises(FormatError) as told:
@@ -232,54 +220,54 @@ def test_truncated_files_are_told_at_every_byte(codec):
             ends[len(container.unpack(data[:end], partial=True).payloads)] = end
     assert len(ends) == container.unpack(data).header.layers - 1
     for end in ends.values():
-        assert codec.decompress(data[:end], partial=True).size == (120, 90)
+        assert embedded.decompress(data[:end], partial=True).size == (120, 90)
 
 
-def test_native_is_the_size_that_the_network_gives(codec):
-    data = compress(codec, photo(240, 180), max_bytes=120)
+def test_native_is_the_size_that_the_network_gives(embedded):
+    data = compress(embedded, photo(240, 180), max_bytes=120)
     blocks = layout_of(data).blocks
     assert 0 < 16 * blocks <= 180
-    assert min(codec.decompress(data, native=True).size) == 16 * blocks
-    assert codec.decompress(data, size=(31, 17)).size == (31, 17)
+    assert min(embedded.decompress(data, native=True).size) == 16 * blocks
+    assert embedded.decompress(data, size=(31, 17)).size == (31, 17)
 
 
-def test_limits_on_pixels_hold(codec):
-    data = compress(codec, photo(200, 150))
+def test_limits_on_pixels_hold(embedded):
+    data = compress(embedded, photo(200, 150))
     with pytest.raises(PixelLimitError):
-        codec.decompress(data, max_pixels=29_999)
+        embedded.decompress(data, max_pixels=29_999)
 
 
-def test_headers_that_ask_for_too_much_are_refused(codec):
-    header = container.unpack(compress(codec, photo(64, 64))).header
+def test_headers_that_ask_for_too_much_are_refused(embedded):
+    header = container.unpack(compress(embedded, photo(64, 64))).header
     for width, height, blocks in [(2**20, 200, 0), (2**14, 2**14, 2**20), (2**20, 1, 8)]:
         hostile = type(header)(header.model, width, height, TransformLayout(100, blocks))
         with pytest.raises(FormatError, match="too large"):
-            codec.decompress(container.pack(hostile, [b"\0" * 8]), max_pixels=2**40)
+            embedded.decompress(container.pack(hostile, [b"\0" * 8]), max_pixels=2**40)
 
 
-def test_damaged_payloads_are_images_or_errors(codec):
-    contents = container.unpack(compress(codec, photo(64, 48), max_bytes=200))
+def test_damaged_payloads_are_images_or_errors(embedded):
+    contents = container.unpack(compress(embedded, photo(64, 48), max_bytes=200))
     rng = np.random.default_rng(3)
     for _ in range(8):
         payload = bytearray(contents.payloads[0])
         payload[rng.integers(len(payload))] ^= 1 << rng.integers(8)
         try:
-            decoded = codec.decompress(container.pack(contents.header, [bytes(payload)]))
+            decoded = embedded.decompress(container.pack(contents.header, [bytes(payload)]))
         except FormatError:
             continue
         assert decoded.size == (64, 48)
 
 
-def test_coding_is_the_same_every_time(codec):
+def test_coding_is_the_same_every_time(embedded):
     image = photo(150, 100)
     again = loading.load("xs", "cpu")
-    assert compress(codec, image) == compress(again, image)
-    one, other = (c.decompress(compress(codec, image)) for c in (codec, again))
+    assert compress(embedded, image) == compress(again, image)
+    one, other = (c.decompress(compress(embedded, image)) for c in (embedded, again))
     assert one.tobytes() == other.tobytes()
 
 
-def test_what_is_exact_without_the_network_is_left_to_itself(codec):
+def test_what_is_exact_without_the_network_is_left_to_itself(embedded):
     flat = np.full((48, 64, 3), (200, 30, 90), np.uint8)
-    assert not Encoder(to_planes(flat), codec.layout.context_model).at_quality(30).refined
-    assert layout_of(compress(codec, photo(64, 48), quality=30)).refined
-    assert not layout_of(compress(codec, photo(64, 48), quality=100)).refined
+    assert not Encoder(to_planes(flat), embedded.layout.context_model).at_quality(30).refined
+    assert layout_of(compress(embedded, photo(64, 48), quality=30)).refined
+    assert not layout_of(compress(embedded, photo(64, 48), quality=100)).refined
