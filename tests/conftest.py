@@ -7,6 +7,7 @@ import pytest
 import torch
 import toys
 from releases import official_folder, register
+from threadpoolctl import threadpool_limits
 
 from titokzip import loading, zoo
 
@@ -24,7 +25,10 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_configure():
-    torch.set_num_threads(1)  # the networks are small: two threads wait for each other
+    # The networks are small: two threads wait for each other, here and in processes of ours.
+    torch.set_num_threads(1)
+    threadpool_limits(1, "blas")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     # The models that someone installed on this machine are not ours.
     os.environ["TITOKZIP_MODELS"] = str(Path(__file__).parent / "no-models")
 

@@ -39,6 +39,7 @@ SMALL += ["--set", "model.decoder={width=32, depth=1, heads=2}", "--set", "optim
 SMALL += ["--set", 'optimization.optimizer="adamw"', "--set", "log_every=1", "--threads", "1"]
 SMALL += ["--set", "loading={workers=0, lanes=2, held_out=0.0}", "--steps", "6", "--batch", "8"]
 SMALL += ["--set", "losses.adversarial={weight=0.1, start=2, width=8, stages=2}"]
+CODEBOOK = "quantize.embedding.weight"
 
 
 def torchrun(processes, watched, *arguments):
@@ -87,5 +88,13 @@ def test_two_processes_see_disjoint_data_and_learn_what_one_learns(shards, tmp_p
     weights = [
         load_file(tmp_path / out / "titok-tiny" / "model.safetensors") for out in ("one", "two")
     ]
+    assert CODEBOOK in weights[0]
     for name, tensor in weights[0].items():
-        torch.testing.assert_close(weights[1][name], tensor, rtol=1e-3, atol=2e-4)
+        other = weights[1][name]
+        if name == CODEBOOK:
+            # Float noise may move a vector at a border from one code to the next, and Adam makes
+            # whole steps of whatever gradient a code gets or loses by that.
+            same = torch.isclose(other, tensor, rtol=1e-3, atol=2e-4).all(dim=1)
+            assert (~same).sum() <= 2
+            other, tensor = other[same], tensor[same]
+        torch.testing.assert_close(other, tensor, rtol=1e-3, atol=2e-4)
