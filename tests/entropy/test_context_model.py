@@ -89,7 +89,8 @@ def test_size_classes_cover_all_magnitudes():
     tables = from_arrays(context_models.arrays()).tables
     logits = np.random.default_rng(0).integers(0, 384, (4, len(magnitudes)))
     encoder = symbols.SymbolEncoder()
-    symbols.encode_magnitudes(magnitudes, logits, symbols.rows(logits, tables), tables, encoder)
+    rows = symbols.rows(logits, tables)
+    symbols.encode_magnitudes(magnitudes[None], logits, rows, tables, [encoder])
     decoder = symbols.SymbolDecoder(encoder.finish())
-    assert np.array_equal(symbols.decode_magnitudes(logits, tables, decoder), magnitudes)
+    assert np.array_equal(symbols.decode_magnitudes(logits, rows, tables, decoder), magnitudes)
     assert symbols.size_class(magnitudes - 1).max() == 37

@@ -16,6 +16,7 @@ from titokzip.errors import FormatError, PixelLimitError, RateError, TitokzipErr
 from titokzip.images import plain
 from titokzip.rate_control import Rate
 from titokzip.tokenizers.embedded.rate_control import Encoder
+from titokzip.tokenizers.embedded.together import encode_together
 from titokzip.transform.planes import to_planes
 
 
@@ -268,6 +269,8 @@ def test_coding_is_the_same_every_time(embedded):
 
 def test_what_is_exact_without_the_network_is_left_to_itself(embedded):
     flat = np.full((48, 64, 3), (200, 30, 90), np.uint8)
-    assert not Encoder(to_planes(flat), embedded.layout.context_model).at_quality(30).refined
+    model = embedded.layout.context_model
+    (encoded,) = encode_together([Encoder(to_planes(flat), model).at_quality(30)], model)
+    assert not encoded.refined
     assert layout_of(compress(embedded, photo(64, 48), quality=30)).refined
     assert not layout_of(compress(embedded, photo(64, 48), quality=100)).refined

@@ -1,199 +1,157 @@
-"""All integers of an image to layers of bytes and back, in the order of bands.
+"""All integers of images to layers of bytes and back, in the order of bands.
 
-Encoder, decoder and quantiser go through the bands alike (`code_bands`); each is a `Source` of the
-integers.
+Images of one size go side by side; each has layers of its own.
 
-C planes, By x Bx blocks.
+N images of C planes and By x Bx blocks, A of them with something in a band.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from titokzip.entropy import block_features, pyramid_features, signs, symbols
+from titokzip.entropy import symbols
+from titokzip.entropy.band_coding import Mask, Signs, code_bands, nonzero
 from titokzip.entropy.context_model import ContextModel
-from titokzip.entropy.contexts import Contexts
-from titokzip.entropy.integer_network import SIGN_SCALE, to_logits
-from titokzip.entropy.neighbours import PHASES, Phase
+from titokzip.entropy.neighbours import Phase, any_of
 from titokzip.entropy.range_coder import SymbolDecoder, SymbolEncoder
-from titokzip.entropy.signs import Positions
 from titokzip.entropy.symbols import Logits, Values
-from titokzip.transform.bands import Band, in_order
-from titokzip.transform.pyramid import Integers
-
-Signs = Callable[[Positions], NDArray[np.intp]]
-
-
-class Source(Protocol):
-    """Where integers come from, band by band."""
-
-    def is_empty(self, band: Band, logit: int) -> bool:
-        """Tell whether a band is all zero; `logit` says how likely it is not."""
-        ...
-
-    def values(self, band: Band, phase: Phase, logits: Logits, signs: Signs) -> Values:
-        """Give the integers [h', w'] of a phase of a band.
-
-        `signs` gives the logits of the signs of cells [n], by their rows and columns in the phase.
-        """
-        ...
-
-    def keep(self, band: Band, values: Values) -> bool:
-        """Tell whether a band [h, w] stays as it is; otherwise it is empty after all."""
-        ...
-
-
-def code_bands(integers: Integers, step: int, model: ContextModel, source: Source) -> None:
-    """Fill in the integers of an image, all zero at first, from a source."""
-    planes, rows, columns = integers.blocks.shape[0], *integers.blocks.shape[-2:]
-    contexts = Contexts(planes, rows, columns, int(model.tables.steps[step]))
-    size = size_condition(rows * columns)
-    for band in in_order(planes, rows, columns):
-        values = band.of_integers(integers)
-        if not values.size:
-            continue
-        features = block_features if band.level is None else pyramid_features
-        networks = model.blocks if band.level is None else model.pyramid
-        index = features.band_class(band, contexts)
-        scalars = features.scalars(band, contexts)
-        logit = networks.flags.logit(scalars, index, step, size) if band.level != 0 else -1
-        if source.is_empty(band, logit):
-            contexts.finish(band, None)
-            continue
-        known = contexts.begin(band)
-        bias = networks.cells.bias(index, step, size)
-        hidden = networks.cells.hidden(features.maps(band, contexts), scalars, bias)
-        sign_logits = _SignLogits(band, contexts, networks.signs[index])
-        for turn, phase in enumerate(PHASES):
-            cells = phase.of(values)
-            if not cells.size:
-                continue
-            own, coded = known.own_features(phase), known.coded_density()
-            logits = networks.cells.logits(hidden, turn, own, coded)
-            cells[:] = source.values(band, phase, logits, partial(sign_logits, phase))
-            known.learn(phase, cells)
-        if not source.keep(band, values):
-            values[:] = 0
-        contexts.finish(band, values if values.any() or band.level == 0 else None)
-
-
-class _SignLogits:
-    """The logits of signs in one band."""
-
-    def __init__(self, band: Band, contexts: Contexts, weights: NDArray[np.float32]) -> None:
-        self._band, self._contexts, self._weights = band, contexts, weights
-        self._maps: NDArray[np.int8] | None = None
-
-    def __call__(self, phase: Phase, at: Positions) -> NDArray[np.intp]:
-        """Give the logits + 192 of cells [n] of a phase to be positive."""
-        if not at[0].size:
-            return at[0]
-        if self._maps is None:
-            self._maps = signs.maps(self._band, self._contexts)
-        place = at[0] * phase.stride + phase.row, at[1] * phase.stride + phase.column
-        found = signs.features(self._maps, self._contexts.known[self._band], place)
-        sums = (self._weights[:, None] * found).sum(axis=0)
-        return to_logits(sums * np.float32(SIGN_SCALE))
+from titokzip.errors import FormatError
+from titokzip.transform.bands import Band
+from titokzip.transform.pyramid import Integers, stacked
 
 
 class Coded(NamedTuple):
-    """The integers [n] of a phase, their logits, and those of the signs of what is not zero."""
+    """The integers [A, n] of a phase, their logits [4, A * n], and those of all their signs."""
 
     values: Values
     logits: Logits
     signs: NDArray[np.intp]
 
+    def of(self, images: Mask) -> "Coded":
+        """Take some of the images [A]."""
+        if images.all():
+            return self
+        logits = self.logits.reshape(4, *self.values.shape)[:, images]
+        owners = np.nonzero(self.values)[0]
+        return Coded(self.values[images], logits.reshape(4, -1), self.signs[images[owners]])
+
 
 class Writer:
-    """Writes an image's bands to layers."""
+    """Writes the bands of N images, each to its layers."""
 
-    def __init__(self, model: ContextModel, layers: int, depth: int) -> None:
-        """Begin so many layers; `depth` is the number of levels of the pyramid."""
-        self.tables, self.layers, self._depth = model.tables, layers, depth
-        self._coders = [SymbolEncoder() for _ in range(layers)]
+    def __init__(self, model: ContextModel, layers: Sequence[int], depth: int) -> None:
+        """Begin so many layers of each image; `depth` is the number of levels of the pyramid."""
+        self.tables, self._depth = model.tables, depth
+        self._coders = [[SymbolEncoder() for _ in range(count)] for count in layers]
 
-    def begin(self, band: Band, coded: bool, logit: int) -> None:
-        """Begin a band: the first level has no flag that says whether it is coded."""
-        self._coder = self._coders[layer_of(band, self.layers, self._depth)]
+    def begin(self, band: Band, coded: Mask, logits: NDArray[np.intp]) -> None:
+        """Begin a band: the first level has no flags that say where [N] it is coded."""
+        self._now = [
+            layers[layer_of(band, len(layers), self._depth)]
+            for layers, one in zip(self._coders, coded, strict=True)
+            if one or band.level != 0
+        ]
         if band.level != 0:
-            self._coder.encode(np.array([coded], np.int32), symbols.flag_rows(logit, self.tables))
+            flags, chances = coded.astype(np.int32), symbols.flag_rows(logits, self.tables)
+            for i, coder in enumerate(self._now):
+                coder.encode(flags[i : i + 1], chances[i : i + 1])
+            self._now = [coder for coder, one in zip(self._now, coded, strict=True) if one]
 
     def write(self, phases: Sequence[Coded]) -> None:
-        """Write the integers of a band, phase by phase."""
+        """Write the integers of a band, phase by phase, of the images where it is coded."""
         frequencies = symbols.rows(np.concatenate([p.logits for p in phases], 1), self.tables)
         chances = symbols.sign_rows(np.concatenate([p.signs for p in phases]), self.tables)
         for values, logits, of_signs in phases:
-            own, frequencies = np.split(frequencies, [len(values)])
-            symbols.encode_magnitudes(np.abs(values), logits, own, self.tables, self._coder)
+            own, frequencies = frequencies[: values.size], frequencies[values.size :]
+            symbols.encode_magnitudes(np.abs(values), logits, own, self.tables, self._now)
             if of_signs.size:
-                own, chances = np.split(chances, [len(of_signs)])
-                self._coder.encode((values[values != 0] > 0).astype(np.int32), own)
+                _write_signs(values, chances[: of_signs.size], self._now)
+                chances = chances[of_signs.size :]
 
-    def payloads(self) -> list[bytes]:
-        """Finish the layers."""
-        return [coder.finish() for coder in self._coders]
+    def payloads(self) -> list[list[bytes]]:
+        """Finish the layers of each image."""
+        return [[coder.finish() for coder in layers] for layers in self._coders]
+
+
+def _write_signs(
+    values: Values, chances: NDArray[np.float64], coders: Sequence[SymbolEncoder]
+) -> None:
+    """Write the signs of integers [A, n] that are not zero."""
+    positive = (values[values != 0] > 0).astype(np.int32)
+    for coder, own in zip(coders, symbols.shares(values), strict=True):
+        if own.stop > own.start:
+            coder.encode(positive[own], chances[own])
 
 
 class _Encoder:
     """The source of integers that are known; writes them."""
 
-    def __init__(self, integers: Integers, model: ContextModel, layers: int) -> None:
+    def __init__(self, integers: Integers, model: ContextModel, layers: Sequence[int]) -> None:
         self._integers = integers
         self.writer = Writer(model, layers, len(integers.means) - 1)
 
-    def is_empty(self, band: Band, logit: int) -> bool:
-        coded = band.level == 0 or bool(band.of_integers(self._integers).any())
-        self.writer.begin(band, coded, logit)
-        return not coded
+    def begin(self, band: Band, logits: NDArray[np.intp]) -> Mask:
+        self._coded = any_of(band.of_integers(self._integers))
+        if band.level == 0:
+            self._coded[:] = True
+        self.writer.begin(band, self._coded, logits)
+        return self._coded
 
     def values(self, band: Band, phase: Phase, logits: Logits, signs: Signs) -> Values:
-        values = phase.of(band.of_integers(self._integers))
-        self.writer.write([Coded(values.ravel(), logits, signs(nonzero(values)))])
+        values = phase.of(band.of_integers(self._integers))[self._coded]
+        flat = values.reshape(len(values), -1)
+        self.writer.write([Coded(flat, logits, signs(nonzero(values)))])
         return values
 
-    def keep(self, band: Band, values: Values) -> bool:
-        return True
+    def keep(self, band: Band, values: Values) -> Mask:
+        return np.ones(len(values), np.bool_)
 
 
 class _Decoder:
     """The source of integers that are read from layers."""
 
     def __init__(
-        self, payloads: Sequence[bytes], integers: Integers, model: ContextModel, layers: int
+        self,
+        payloads: Sequence[Sequence[bytes]],
+        integers: Integers,
+        model: ContextModel,
+        layers: Sequence[int],
     ) -> None:
         self.tables, self._integers = model.tables, integers
         self._layers, self._depth = layers, len(integers.means) - 1
-        self._coders = [SymbolDecoder(payload) for payload in payloads]
+        self._coders = [[SymbolDecoder(payload) for payload in one] for one in payloads]
 
-    def is_empty(self, band: Band, logit: int) -> bool:
-        layer = layer_of(band, self._layers, self._depth)
-        if layer >= len(self._coders):
-            return True
-        self._coder = self._coders[layer]
-        if band.level == 0:
-            return False
-        return not self._coder.decode(symbols.flag_rows(logit, self.tables))[0]
+    def begin(self, band: Band, logits: NDArray[np.intp]) -> Mask:
+        self._now: list[SymbolDecoder] = []
+        coded = np.zeros(len(logits), np.bool_)
+        chances = symbols.flag_rows(logits, self.tables)
+        for i, coders in enumerate(self._coders):
+            layer = layer_of(band, self._layers[i], self._depth)
+            if layer < len(coders):
+                coded[i] = band.level == 0 or coders[layer].decode(chances[i : i + 1])[0]
+                self._now += [coders[layer]] if coded[i] else []
+        return coded
 
     def values(self, band: Band, phase: Phase, logits: Logits, signs: Signs) -> Values:
-        shape = phase.of(band.of_integers(self._integers)).shape
-        values = symbols.decode_magnitudes(logits, self.tables, self._coder).reshape(shape)
-        at = nonzero(values)
-        if at[0].size:
-            positive = self._coder.decode(symbols.sign_rows(signs(at), self.tables))
-            values[at] *= 2 * positive - 1
+        shape = phase.of(band.of_integers(self._integers)).shape[1:]
+        values = np.empty((len(self._now), *shape), np.int32)
+        flat = values.reshape(len(values), -1)
+        frequencies = symbols.rows(logits, self.tables).reshape(*flat.shape, -1)
+        own = logits.reshape(4, *flat.shape)
+        for i, coder in enumerate(self._now):
+            flat[i] = symbols.decode_magnitudes(own[:, i], frequencies[i], self.tables, coder)
+        of_signs = signs(nonzero(values))
+        if of_signs.size:
+            chances = symbols.sign_rows(of_signs, self.tables)
+            for row, coder, at in zip(flat, self._now, symbols.shares(flat), strict=True):
+                if at.stop > at.start:
+                    row[row != 0] *= 2 * coder.decode(chances[at]) - 1
         return values
 
-    def keep(self, band: Band, values: Values) -> bool:
-        return True
-
-
-def nonzero(values: Values) -> Positions:
-    """List the cells [n] that are not zero."""
-    rows, columns = np.nonzero(values)
-    return rows, columns
+    def keep(self, band: Band, values: Values) -> Mask:
+        return np.ones(len(values), np.bool_)
 
 
 def layer_of(band: Band, layers: int, depth: int) -> int:
@@ -207,17 +165,20 @@ def layer_of(band: Band, layers: int, depth: int) -> int:
     return max(0, layers - 2 - (depth - band.level))
 
 
-def size_condition(blocks: int) -> int:
-    """Give floor(16 log2 n) of the number of blocks."""
-    return (blocks**16).bit_length() - 1
-
-
 def encode(integers: Integers, step: int, model: ContextModel, layers: int = 1) -> list[bytes]:
     """Code the integers of an image, magnitudes at most 2^20, as layers, coarse to fine."""
-    encoder = _Encoder(integers, model, layers)
+    encoder = _Encoder(stacked([integers]), model, [layers])
     shape = integers.blocks.shape
-    code_bands(Integers.zeros(shape[0], *shape[-2:]), step, model, encoder)
-    return encoder.writer.payloads()
+    code_bands(Integers.zeros(shape[0], shape[-2], shape[-1], 1), [step], model, encoder)
+    return encoder.writer.payloads()[0]
+
+
+class Stored(NamedTuple):
+    """The integers of an image in a file."""
+
+    payloads: Sequence[bytes]  # the layers that are there
+    step: int
+    layers: int = 1  # that there were
 
 
 def decode(
@@ -234,6 +195,29 @@ def decode(
     Raises:
         FormatError: the payloads do not decode under this model.
     """
-    integers = Integers.zeros(planes, rows, columns)
-    code_bands(integers, step, model, _Decoder(payloads, integers, model, layers))
-    return integers
+    (found,) = _decoded([Stored(payloads, step, layers)], planes, rows, columns, model)
+    return found
+
+
+def decode_many(
+    stored: Sequence[Stored], planes: int, rows: int, columns: int, model: ContextModel
+) -> list[Integers | FormatError]:
+    """Recover the integers of images of one size; one that does not decode gives its error."""
+    try:
+        return [*_decoded(stored, planes, rows, columns, model)]
+    except FormatError as error:
+        if len(stored) == 1:
+            return [error]
+        alone = (decode_many([one], planes, rows, columns, model) for one in stored)
+        return [found for (found,) in alone]
+
+
+def _decoded(
+    stored: Sequence[Stored], planes: int, rows: int, columns: int, model: ContextModel
+) -> list[Integers]:
+    integers = Integers.zeros(planes, rows, columns, len(stored))
+    decoder = _Decoder(
+        [one.payloads for one in stored], integers, model, [one.layers for one in stored]
+    )
+    code_bands(integers, [one.step for one in stored], model, decoder)
+    return [integers.image(i) for i in range(len(stored))]

@@ -3,10 +3,11 @@
 `maps` are features of every cell, `scalars` are features of the band as a whole. Both are integers
 from 0 to 255. docs/format.md lists them in order.
 
-C planes, By x Bx blocks.
-"""
+N images of one size are coded side by side, and none knows of the others: what NumPy does for one
+takes little longer for many. Where a band is empty in some of them, its magnitudes are zero there.
 
-from dataclasses import replace
+N images of C planes and By x Bx blocks.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from titokzip.entropy import mean_values
 from titokzip.entropy.agreement import Agreement
 from titokzip.entropy.mean_values import UNIT
-from titokzip.entropy.neighbours import Features, Neighbours, density
+from titokzip.entropy.neighbours import Features, Neighbours, Some, any_of, density
 from titokzip.transform.bands import Band, is_chroma
 from titokzip.transform.pyramid import level_sizes
 
@@ -23,21 +24,26 @@ Sums = NDArray[np.int32]
 
 
 class Contexts:
-    """The magnitudes of an image as far as they are coded."""
+    """The magnitudes of N images as far as they are coded."""
 
-    def __init__(self, planes: int, rows: int, columns: int, step: int) -> None:
-        """Begin an image of C planes and By x Bx blocks; `step` is in 1/1024 of a grey level."""
-        self.planes, self.rows, self.columns, self._step = planes, rows, columns, step
+    def __init__(self, planes: int, rows: int, columns: int, steps: NDArray[np.int64]) -> None:
+        """Begin images of C planes and By x Bx blocks; steps [N] are in 1/1024 of a grey level."""
+        self.images, self._steps = len(steps), steps[:, None, None]
+        self.planes, self.rows, self.columns = planes, rows, columns
         self.sizes = level_sizes(rows, columns)
         self.known: dict[Band, Neighbours] = {}
-        self.activity = [Activity(rows, columns) for _ in range(planes)]
-        self._empty_run = [0] * planes
-        self._last_density = [0.0] * planes
+        self.activity = [Activity(self.images, rows, columns) for _ in range(planes)]
+        self._empty_run = np.zeros((planes, self.images), np.int64)
+        self._last_density = np.zeros((planes, self.images), np.float32)
         self._values: dict[Band, NDArray[np.int32]] = {}
         self._low: dict[int, tuple[int, NDArray[np.int64]]] = {}
         self._agreement: dict[tuple[int, int], Agreement] = {}
         self._differences: dict[tuple[int, int], NDArray[np.int64]] = {}
         self.lasting: dict[int, Features] = {}  # features of blocks that stay, by plane
+
+    def count(self, some: Some) -> int:
+        """Count some of the images."""
+        return self.images if isinstance(some, slice) else len(some)
 
     def size(self, band: Band) -> tuple[int, int]:
         """Give the sides of a band."""
@@ -55,43 +61,54 @@ class Contexts:
             return ()
         return tuple(other for other in range(3) if other != plane)
 
-    def density(self, band: Band) -> float:
-        """Give the density of a band, 0 if it is empty or not yet coded."""
+    def density(self, band: Band) -> Features | float:
+        """Give the densities [N] of a band, 0 if it is empty or not yet coded."""
         known = self.known.get(band)
-        return known.density if known else 0.0
+        return known.density() if known else 0.0
 
-    def empty_run(self, plane: int) -> int:
-        """Give a feature of how many bands in a row were empty in a plane."""
-        return 16 * min(self._empty_run[plane], 15)
+    def empty_run(self, plane: int) -> NDArray[np.int64]:
+        """Give a feature [N] of how many bands in a row were empty in a plane."""
+        run: NDArray[np.int64] = self._empty_run[plane]
+        return 16 * np.minimum(run, 15)
 
-    def last_density(self, plane: int) -> float:
-        """Give the density of the latest band of a plane that was not empty."""
-        return self._last_density[plane]
+    def last_density(self, plane: int) -> Features:
+        """Give the densities [N] of the latest band of a plane that was not empty."""
+        found: Features = self._last_density[plane]
+        return found
 
     def begin(self, band: Band) -> Neighbours:
-        """Start a band that is not empty."""
-        neighbours = self.known[band] = Neighbours(*self.size(band))
+        """Start a band that is not empty in some image."""
+        neighbours = self.known[band] = Neighbours(self.images, *self.size(band))
         return neighbours
 
     def finish(self, band: Band, values: NDArray[np.int32] | None) -> None:
-        """Take in the integers [h, w] of a complete band; None if it is empty."""
+        """Take in the integers [N, h, w] of a complete band; None if it is empty in all images."""
+        plane = band.plane
         if values is None:
-            self.known.pop(band, None)
-            self._empty_run[band.plane] += 1
+            self._empty_run[plane] += 1
             return
-        self._empty_run[band.plane] = 0
-        for other in self.others(band.plane):
-            same = replace(band, plane=other)
+        full = any_of(values)
+        if band.level == 0:
+            full[:] = True
+        self._empty_run[plane] = np.where(full, 0, self._empty_run[plane] + 1)
+        if not full.any():
+            del self.known[band]
+            return
+        known = self.known[band]
+        if not full.all():
+            known.forget(~full)
+        for other in self.others(plane):
+            same = band._replace(plane=other)
             if band.level != 0 and same in self.known:
-                self.agreement(band, other).add(self.known[band], self.known[same])
-        self._last_density[band.plane] = self.known[band].density
+                self.agreement(band, other).add(known, self.known[same])
+        self._last_density[plane] = np.where(full, known.density(), self._last_density[plane])
         if band.level is None:
-            self.activity[band.plane].add(band, self.known[band].padded)
+            self.activity[plane].add(band, known.padded)
         else:
             self._values[band] = values
 
     def means(self, plane: int, level: int) -> NDArray[np.int64]:
-        """Give the means from which a level is refined, in 1/16 steps."""
+        """Give the means [N, h, w] from which a level is refined, in 1/16 steps."""
         at, low = self._low.get(plane, (0, None))
         if low is None:
             low = self._integers(Band(plane, 0))
@@ -103,7 +120,7 @@ class Contexts:
         return low
 
     def differences(self, plane: int, level: int) -> NDArray[np.int64]:
-        """Give the differences [5, h, w] of the means from which a level is refined."""
+        """Give the differences [5, N, h, w] of the means from which a level is refined."""
         found = self._differences.get((plane, level))
         if found is None:
             found = mean_values.differences(self.means(plane, level))
@@ -114,20 +131,20 @@ class Contexts:
         return found
 
     def colours(self, plane: int, level: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Give brightness and saturation [h, w], 0 to 240, of the means that a level refines."""
+        """Give brightness and saturation [N, h, w], 0 to 240, of the means a level refines."""
         shift = _BRIGHTNESS_SHIFT + len(self.sizes) - level
         luma = 0 if self.others(plane) else plane
-        brightness = 120 + (self.means(luma, level) * self._step >> shift)
+        brightness = 120 + (self.means(luma, level) * self._steps >> shift)
         saturation = np.zeros_like(brightness)
         if self.others(plane):
             chroma = np.abs(self.means(1, level)) + np.abs(self.means(2, level))
-            saturation = chroma * self._step >> shift
+            saturation = chroma * self._steps >> shift
         return brightness.clip(0, 240), saturation.clip(0, 240)
 
     def agreement(self, band: Band, other: int) -> Agreement:
         """Tell how the signs of a band's plane and of another agreed so far, where the band is."""
         pair = min(band.plane, other), max(band.plane, other)
-        found = self._agreement.setdefault(pair, Agreement())
+        found = self._agreement.setdefault(pair, Agreement(self.images))
         level = len(self.sizes) if band.level is None else band.level
         if band.level is None:
             found.refine(level, self.rows, self.columns)
@@ -138,48 +155,52 @@ class Contexts:
     def _integers(self, band: Band) -> NDArray[np.int64]:
         values = self._values.pop(band, None)
         if values is None:
-            return np.zeros(self.size(band), np.int64)
+            return np.zeros((self.images, *self.size(band)), np.int64)
         return values.astype(np.int64) * UNIT
 
 
 class Activity:
     """Sums of magnitudes over the frequencies of a plane's blocks, for every block.
 
-    `sums` are padded by a block: of all frequencies, of those that are 2 or more along an axis, of
-    those with more rows than columns, and of the others but the diagonal.
+    `sums` [4, N, By + 2, Bx + 2] are padded by a block: of all frequencies, of those that are 2 or
+    more along an axis, of those with more rows than columns, and of the others but the diagonal.
     """
 
-    def __init__(self, rows: int, columns: int) -> None:
-        self.sums: Sums = np.zeros((4, rows + 2, columns + 2), np.int32)
-        self.total = [0] * 4
+    def __init__(self, images: int, rows: int, columns: int) -> None:
+        self.sums: Sums = np.zeros((4, images, rows + 2, columns + 2), np.int32)
+        self.total = np.zeros((4, images), np.int64)
         self._count = rows * columns
         self._around: list[Sums | None] = [None] * 4
+        self._density: list[Features | None] = [None] * 4
 
     def add(self, band: Band, padded: NDArray[np.int16]) -> None:
         """Add the magnitudes of a frequency."""
         kinds = [True, max(band.row, band.column) > 1, band.row > band.column]
         kinds.append(band.row < band.column)
-        part = padded[2:-2, 2:-2]
-        total = int(part.sum())
+        part = padded[:, 2:-2, 2:-2]
+        total = part.sum(axis=(1, 2))
         for kind in np.flatnonzero(kinds):
             self.sums[kind] += part
             self.total[kind] += total
-            self._around[kind] = None
+            self._around[kind] = self._density[kind] = None
 
     def own(self, kind: int) -> Sums:
-        """Give the sums [By, Bx] of a kind."""
-        return self.sums[kind, 1:-1, 1:-1]
+        """Give the sums [N, By, Bx] of a kind."""
+        return self.sums[kind, :, 1:-1, 1:-1]
 
     def around(self, kind: int) -> Sums:
         """Sum the eight blocks around each."""
         found = self._around[kind]
         if found is None:
             part = self.sums[kind]
-            rows = part[:-2] + part[1:-1] + part[2:]
-            found = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] - self.own(kind)
+            rows = part[:, :-2] + part[:, 1:-1] + part[:, 2:]
+            found = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:] - self.own(kind)
             self._around[kind] = found
         return found
 
-    def density(self, kind: int) -> float:
-        """Give the density of a kind."""
-        return density(self.total[kind], self._count)
+    def density(self, kind: int) -> Features:
+        """Give the densities [N] of a kind."""
+        found = self._density[kind]
+        if found is None:
+            found = self._density[kind] = density(self.total[kind], self._count)
+        return found

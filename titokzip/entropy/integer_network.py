@@ -3,7 +3,8 @@
 All weights are integers. Every sum of products stays below 2^24 in magnitude, so matrix products
 of float32 arrays are exact in any order of summation, on any machine.
 
-F maps, G scalars, H hidden units, K hidden units of the second layer, E classes of bands.
+F maps, G scalars, H hidden units, K hidden units of the second layer, E classes of bands, N images,
+A of them with something in a band.
 """
 
 from dataclasses import dataclass
@@ -40,24 +41,29 @@ class Network:
     last_bias: Integers  # [4], int16
 
     def hidden(self, maps: Features, scalars: Features, bias: Integers) -> Integers:
-        """Sum what is known of a band's cells [F, h, w] before its first phase: [H, h, w]."""
-        sums = product(self.maps, maps.reshape(len(maps), -1))
-        sums += (bias + self.scalars @ scalars)[:, None]
-        return sums.reshape(-1, *maps.shape[1:])
+        """Sum what is known of cells [F, A, h, w] before the first phase: [H, A, h, w].
 
-    def bias(self, band: int, step: int, size: int) -> Integers:
-        """Give the bias [H] of a class of bands, under a step index and a size."""
-        slopes = self.step[band] * (step - _STEP_CENTRE) + self.size[band] * (size - _SIZE_CENTRE)
-        found: Integers = self.band[band] + np.floor(slopes / 16)
-        return found.astype(np.float32)
+        Scalars are [G, A], biases [H, A].
+        """
+        sums = product(self.maps, maps.reshape(len(maps), -1)).reshape(-1, *maps.shape[1:])
+        sums += (bias + self.scalars @ scalars)[:, :, None, None]
+        return sums
 
-    def logits(self, hidden: Integers, phase: int, own: Features, coded: float) -> NDArray[np.intp]:
-        """Finish a phase: logits [4, n] + 192, given its own features [4, n]."""
-        first = PHASES[phase].of(hidden).reshape(len(hidden), -1)
-        bias = self.phase[phase] + self.coded[phase] * np.float32(coded)
+    def bias(self, band: int, steps: Features, size: int) -> Integers:
+        """Give the biases [H, N] of a class of bands, under step indices [N] and a size."""
+        return _biases(self.band[band], self.step[band], self.size[band], steps, size)
+
+    def logits(
+        self, hidden: Integers, phase: int, own: Features, coded: Features
+    ) -> NDArray[np.intp]:
+        """Finish a phase: logits [4, A * n] + 192, given its own features [4, A * n]."""
+        first = PHASES[phase].of(hidden).reshape(*hidden.shape[:2], -1)
+        bias = self.phase[phase][:, None] + np.multiply.outer(self.coded[phase], coded)
+        first = first + bias[:, :, None]
+        first = first.reshape(len(hidden), -1)
         if phase:
-            first = first + product(self.own[phase], own)
-        first = _activate(first + bias[:, None], _FIRST)
+            first += product(self.own[phase], own)
+        first = _activate(first, _FIRST)
         second = product(self.second, first) + self.second_bias[:, None]
         second = _activate(second, _SECOND)
         last = (product(self.last, second) + self.last_bias[:, None]) * np.float32(_LAST)
@@ -71,6 +77,16 @@ def to_logits(sums: Integers) -> NDArray[np.intp]:
     np.minimum(limited, 2 * LOGIT_LIMIT - 1, out=limited)
     logits: NDArray[np.intp] = limited.astype(np.intp)
     return logits
+
+
+def _biases(
+    band: Integers, step: Integers, size: Integers, steps: Features, blocks: int
+) -> Integers:
+    """Give biases [H, N] that change with step indices [N] and with the number of blocks."""
+    slopes = np.multiply.outer(step, steps - _STEP_CENTRE)
+    slopes += (size * np.float32(blocks - _SIZE_CENTRE))[:, None]
+    found: Integers = band[:, None] + np.floor(slopes / 16)
+    return found
 
 
 def _activate(sums: Integers, scale: float) -> Integers:
@@ -92,9 +108,8 @@ class FlagNetwork:
     last: Integers  # [L], int8
     last_bias: Integers  # [1], int16
 
-    def logit(self, scalars: Features, band: int, step: int, size: int) -> int:
-        """Give the logit + 192 of a band that it is not empty."""
-        slopes = self.step[band] * (step - _STEP_CENTRE) + self.size[band] * (size - _SIZE_CENTRE)
-        sums = self.scalars @ scalars + self.band[band] + np.floor(slopes / 16)
-        hidden = _activate(sums.astype(np.float32), _FIRST)
-        return int(to_logits((self.last @ hidden + self.last_bias) * np.float32(_LAST))[0])
+    def logits(self, scalars: Features, band: int, steps: Features, size: int) -> NDArray[np.intp]:
+        """Give the logits [N] + 192 that a band described by scalars [G, N] is not empty."""
+        bias = _biases(self.band[band], self.step[band], self.size[band], steps, size)
+        hidden = _activate(self.scalars @ scalars + bias, _FIRST)
+        return to_logits((self.last @ hidden + self.last_bias) * np.float32(_LAST))

@@ -18,27 +18,31 @@ _LOW, _DETAIL = 3563, 4709  # what undoes the scaling of both halves
 
 
 def join(low: Values, horizontal: Values, vertical: Values, diagonal: Values) -> Values:
-    """Join the four bands of a level into the means of the next finer one."""
-    left = _join(low.T, vertical.T).T
-    right = _join(horizontal.T, diagonal.T).T
+    """Join the four bands [..., h, w] of a level into the means of the next finer one."""
+    left = _turned(_join(_turned(low), _turned(vertical)))
+    right = _turned(_join(_turned(horizontal), _turned(diagonal)))
     return _join(left, right).clip(-_LIMIT, _LIMIT)
 
 
+def _turned(values: Values) -> Values:
+    return np.swapaxes(values, -1, -2)
+
+
 def _join(low: Values, detail: Values) -> Values:
-    """Join halves [h, ceil(n/2)] and [h, n//2] along the last axis."""
+    """Join halves [..., ceil(n/2)] and [..., n//2] along the last axis."""
     if not detail.shape[-1]:
         return low
     low, detail = (low * _LOW + 2048) >> 12, (detail * _DETAIL + 2048) >> 12
     for weight, to_detail in _LIFTING:
         if to_detail:
-            after = np.concatenate([low[:, 1:], low[:, -1:]], 1)[:, : detail.shape[1]]
-            detail = detail - ((weight * (low[:, : detail.shape[1]] + after) + 2048) >> 12)
+            after = np.concatenate([low[..., 1:], low[..., -1:]], -1)[..., : detail.shape[-1]]
+            detail = detail - ((weight * (low[..., : detail.shape[-1]] + after) + 2048) >> 12)
         else:
-            padded = np.concatenate([detail[:, :1], detail, detail[:, -1:]], 1)
-            pairs = padded[:, : low.shape[1]] + padded[:, 1 : low.shape[1] + 1]
+            padded = np.concatenate([detail[..., :1], detail, detail[..., -1:]], -1)
+            pairs = padded[..., : low.shape[-1]] + padded[..., 1 : low.shape[-1] + 1]
             low = low - ((weight * pairs + 2048) >> 12)
-    joined = np.empty((low.shape[0], low.shape[1] + detail.shape[1]), np.int64)
-    joined[:, ::2], joined[:, 1::2] = low, detail
+    joined = np.empty((*low.shape[:-1], low.shape[-1] + detail.shape[-1]), np.int64)
+    joined[..., ::2], joined[..., 1::2] = low, detail
     return joined
 
 
@@ -46,21 +50,22 @@ SHAPE_FEATURES = 5
 
 
 def differences(means: Values) -> Values:
-    """Describe how means [h, w] change around each: [5, h, w].
+    """Describe how means [N, h, w] change around each: [5, N, h, w].
 
     First differences down and across, second differences down and across, and the mixed one.
     """
-    height, width = means.shape
-    padded = np.pad(means, 1, mode="edge")
-    centre, up, down = padded[1:-1, 1:-1], padded[:-2, 1:-1], padded[2:, 1:-1]
-    left, right = padded[1:-1, :-2], padded[1:-1, 2:]
-    found = np.empty((SHAPE_FEATURES, height, width), np.int64)
+    padded = np.pad(means, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    up, middle, down = padded[:, :-2], padded[:, 1:-1], padded[:, 2:]
+    corners = up[..., :-2] + down[..., 2:] - up[..., 2:] - down[..., :-2]
+    up, down = up[..., 1:-1], down[..., 1:-1]
+    left, centre, right = middle[..., :-2], middle[..., 1:-1], middle[..., 2:]
+    found = np.empty((SHAPE_FEATURES, *means.shape), np.int64)
     found[0], found[1] = down - up, right - left
     found[2], found[3] = up + down - 2 * centre, left + right - 2 * centre
-    found[4] = padded[:-2, :-2] + padded[2:, 2:] - padded[:-2, 2:] - padded[2:, :-2]
+    found[4] = corners
     return found
 
 
 def shape_features(found: Values) -> Features:
-    """Give the logarithms of differences [5, h, w], without their signs."""
+    """Give the logarithms of differences [5, N, h, w], without their signs."""
     return logarithm(np.abs(found) >> 1)

@@ -2,6 +2,8 @@
 
 All contexts are logarithms of sums of magnitudes, in sixteenths of an octave. A magnitude counts
 at most 4,095, so that sums of eight fit 16 bits.
+
+N images of one size, which are coded side by side; A of them that have something in a band.
 """
 
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ MARGIN = 3  # zeros around a band
 OWN = 4  # features of a cell that come from its own band
 
 Offsets = tuple[tuple[int, int], ...]
+Some = NDArray[np.intp] | slice  # which of N images
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,16 @@ PHASES = (
 
 
 @lru_cache(maxsize=64)
-def _cells(height: int, width: int, stride: int, row: int, column: int) -> NDArray[np.intp]:
-    """Give the places [n] of the cells of a phase in a band with its margin, all rows in one."""
+def _cells(
+    images: int, height: int, width: int, stride: int, row: int, column: int
+) -> NDArray[np.intp]:
+    """Give the places [N, n] of the cells of a phase in bands with their margins, in one row."""
     rows = np.arange(row, height, stride) + MARGIN
     columns = np.arange(column, width, stride) + MARGIN
-    places: NDArray[np.intp] = rows[:, None] * (width + 2 * MARGIN) + columns
-    return places.ravel()
+    places = rows[:, None] * (width + 2 * MARGIN) + columns
+    area = (height + 2 * MARGIN) * (width + 2 * MARGIN)
+    found: NDArray[np.intp] = np.arange(images)[:, None] * area + places.ravel()
+    return found
 
 
 def _logarithms() -> Features:
@@ -99,59 +106,69 @@ def logarithm(sums: NDArray[np.signedinteger] | np.signedinteger) -> Features:
     return _LOGARITHMS.take(sums, mode="clip")
 
 
-def density(total: int, count: int) -> float:
-    """Give the logarithm of 1,024 times a mean magnitude."""
-    return float(_LOGARITHMS[min((total << 10) // max(count, 1), 2**15 - 1)])
+def any_of(values: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Tell in which images [N] of a band [N, h, w] something is not zero."""
+    found: NDArray[np.bool_] = np.asarray(values.reshape(len(values), -1).any(axis=1))
+    return found
+
+
+def density(totals: NDArray[np.int64], count: int) -> Features:
+    """Give the logarithms [N] of 1,024 times mean magnitudes."""
+    return logarithm((totals << 10) // max(count, 1))
 
 
 def enlarged(part: NDArray[Any], height: int, width: int, factor: int) -> NDArray[Any]:
     """Repeat each cell `factor` times along both axes, and the last ones as often as needed."""
-    y = np.minimum(np.arange(height) // factor, part.shape[0] - 1)
-    x = np.minimum(np.arange(width) // factor, part.shape[1] - 1)
-    found: NDArray[Any] = part[y[:, None], x]
+    y = np.minimum(np.arange(height) // factor, part.shape[-2] - 1)
+    x = np.minimum(np.arange(width) // factor, part.shape[-1] - 1)
+    found: NDArray[Any] = part[..., y[:, None], x]
     return found
 
 
 def around(padded: NDArray[Any]) -> NDArray[Any]:
-    """Sum the eight neighbours of each cell [h, w] of a band that is padded by MARGIN."""
-    part = padded[MARGIN - 1 : 1 - MARGIN, MARGIN - 1 : 1 - MARGIN]
-    rows = part[:-2] + part[1:-1]
-    rows += part[2:]
-    sums: NDArray[Any] = rows[:, :-2] + rows[:, 1:-1]
-    sums += rows[:, 2:]
-    sums -= part[1:-1, 1:-1]
+    """Sum the eight neighbours of each cell [..., h, w] of bands that are padded by MARGIN."""
+    part = padded[..., MARGIN - 1 : 1 - MARGIN, MARGIN - 1 : 1 - MARGIN]
+    rows = part[..., :-2, :] + part[..., 1:-1, :]
+    rows += part[..., 2:, :]
+    sums: NDArray[Any] = rows[..., :-2] + rows[..., 1:-1]
+    sums += rows[..., 2:]
+    sums -= part[..., 1:-1, 1:-1]
     return sums
 
 
 class Neighbours:
-    """The magnitudes of one band [h, w], with a margin of zeros around it."""
+    """The magnitudes of one band [N, h, w], with a margin of zeros around it."""
 
-    def __init__(self, height: int, width: int) -> None:
-        self.padded: Magnitudes = np.zeros((height + 2 * MARGIN, width + 2 * MARGIN), np.int16)
+    def __init__(self, images: int, height: int, width: int) -> None:
+        shape = images, height + 2 * MARGIN, width + 2 * MARGIN
+        self.padded: Magnitudes = np.zeros(shape, np.int16)
+        self.signed: NDArray[np.int8] = np.zeros(shape, np.int8)
         self.height, self.width = height, width
-        self.total = self._coded = 0
-        self.signed: NDArray[np.int8] = np.zeros(self.padded.shape, np.int8)
+        self.total = np.zeros(images, np.int64)
+        self._coded = 0
         self._around: Magnitudes | None = None
+        self._density: Features | None = None
 
     @property
     def own(self) -> Magnitudes:
-        """View the band [h, w] without the margin."""
+        """View the band [N, h, w] without the margin."""
         return self.shifted(0, 0)
 
-    @property
-    def density(self) -> float:
-        """The logarithm of 1,024 times the mean magnitude."""
-        return density(self.total, self.height * self.width)
+    def density(self) -> Features:
+        """Give the logarithms [N] of 1,024 times the mean magnitudes; the band must be complete."""
+        if self._density is None:
+            self._density = density(self.total, self.height * self.width)
+        return self._density
 
     def shifted(self, down: int, right: int) -> Magnitudes:
-        """View the cells [h, w] that are so far down and to the right of each."""
+        """View the cells [N, h, w] that are so far down and to the right of each."""
         top, left = MARGIN + down, MARGIN + right
-        return self.padded[top : top + self.height, left : left + self.width]
+        return self.padded[:, top : top + self.height, left : left + self.width]
 
     def signed_at(self, down: int, right: int) -> NDArray[np.int8]:
-        """View the values [h, w], -3 to 3, of cells that are so far down and to the right."""
+        """View the values [N, h, w], -3 to 3, of cells that are so far down and to the right."""
         top, left = MARGIN + down, MARGIN + right
-        return self.signed[top : top + self.height, left : left + self.width]
+        return self.signed[:, top : top + self.height, left : left + self.width]
 
     def around(self) -> Magnitudes:
         """Sum the eight neighbours of each cell; the band must be complete."""
@@ -159,27 +176,31 @@ class Neighbours:
             self._around = around(self.padded)
         return self._around
 
-    def learn(self, phase: Phase, values: NDArray[np.int32]) -> None:
-        """Take in the values [h', w'] of a phase."""
+    def learn(self, phase: Phase, some: Some, values: NDArray[np.int32]) -> None:
+        """Take in the values [A, h', w'] of a phase."""
         clipped = np.minimum(np.abs(values), LARGEST)
-        phase.of(self.own)[:] = clipped
+        phase.of(self.own)[some] = clipped
         signed = np.minimum(np.maximum(values, -SIGNED_LIMIT), SIGNED_LIMIT)
-        phase.of(self.signed_at(0, 0))[:] = signed
-        self.total += int(clipped.sum())
-        self._coded += clipped.size
+        phase.of(self.signed_at(0, 0))[some] = signed
+        self.total[some] += clipped.reshape(len(values), -1).sum(axis=1)
+        self._coded += clipped[0].size
 
-    def coded_density(self) -> float:
-        """Give the density of the cells coded so far."""
-        return density(self.total, self._coded)
+    def forget(self, images: NDArray[np.bool_]) -> None:
+        """Have the band empty after all in some images [N]."""
+        self.padded[images], self.signed[images], self.total[images] = 0, 0, 0
 
-    def own_features(self, phase: Phase) -> Features:
-        """Give the features [4, n] of a phase that come from the band itself.
+    def coded_density(self, some: Some) -> Features:
+        """Give the densities [A] of the cells coded so far."""
+        return density(self.total[some], self._coded)
+
+    def own_features(self, phase: Phase, some: Some) -> Features:
+        """Give the features [4, A * n] of a phase that come from the band itself.
 
         All neighbours are taken at once, and summed by a matrix product: bands are small, and what
         counts is the number of calls.
         """
-        width = self.padded.shape[1]
-        cells = _cells(self.height, self.width, phase.stride, phase.row, phase.column)
-        places = cells + phase.steps(width)[:, None]
+        count, _, width = self.padded.shape
+        cells = _cells(count, self.height, self.width, phase.stride, phase.row, phase.column)
+        places = cells[some].ravel() + phase.steps(width)[:, None]
         around = self.padded.reshape(-1).take(places).astype(np.float32)
         return logarithm(product(phase.sums, around).astype(np.int16))

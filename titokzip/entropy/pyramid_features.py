@@ -1,11 +1,11 @@
-"""The features of the bands of the pyramid of means."""
+"""The features of the bands of the pyramid: N images, A of them with something in a band."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from titokzip.entropy.contexts import Contexts
 from titokzip.entropy.mean_values import SHAPE_FEATURES, shape_features
-from titokzip.entropy.neighbours import Features, enlarged, logarithm
+from titokzip.entropy.neighbours import Features, Some, enlarged, logarithm
 from titokzip.transform.bands import Band
 
 MAPS = 19 + SHAPE_FEATURES
@@ -24,10 +24,10 @@ def band_class(band: Band, contexts: Contexts) -> int:
 
 
 def scalars(band: Band, contexts: Contexts) -> Features:
-    """Describe a band [SCALARS] before it is known whether it is empty."""
+    """Describe a band [SCALARS, N] before it is known whether it is empty."""
     plane, level, detail = band.plane, band.level, band.detail
     assert level is not None
-    features = np.zeros(SCALARS, np.float32)
+    features = np.zeros((SCALARS, contexts.images), np.float32)
     if level > 1:
         features[0] = contexts.density(Band(plane, level - 1, detail))
     for earlier in range(detail):
@@ -35,61 +35,63 @@ def scalars(band: Band, contexts: Contexts) -> Features:
     for i, other in enumerate(contexts.others(plane)[:plane]):
         known = contexts.known.get(Band(other, level, detail))
         if known:
-            features[3 + i] = known.density if level else logarithm(np.int32(known.total))
-    features[5:7] = contexts.empty_run(plane), contexts.last_density(plane)
+            features[3 + i] = known.density() if level else logarithm(known.total)
+    features[5], features[6] = contexts.empty_run(plane), contexts.last_density(plane)
     if level and (known := contexts.known.get(Band(plane, 0))):
-        features[7] = logarithm(np.int32(known.total))
+        features[7] = logarithm(known.total)
     return features
 
 
-def maps(band: Band, contexts: Contexts) -> Features:
-    """Describe the cells [MAPS, h, w] of a band that is not empty."""
+def maps(band: Band, contexts: Contexts, some: Some) -> Features:
+    """Describe the cells [MAPS, A, h, w] of a band that is not empty."""
     plane, level, detail = band.plane, band.level, band.detail
     assert level is not None
     height, width = contexts.size(band)
-    features = np.zeros((MAPS, height, width), np.float32)
+    count = contexts.count(some)
+    features = np.zeros((MAPS, count, height, width), np.float32)
     for earlier in range(detail):
         if known := contexts.known.get(Band(plane, level, earlier)):
-            _fit(features[2 * earlier], known.own)
-            _fit(features[2 * earlier + 1], known.around())
+            _fit(features[2 * earlier], known.own[some])
+            _fit(features[2 * earlier + 1], known.around()[some])
     if level > 1:
-        _parent_maps(features[4:9], band, contexts)
+        _parent_maps(features[4:9], band, contexts, some)
     for i, other in enumerate(contexts.others(plane)[:plane]):
         if known := contexts.known.get(Band(other, level, detail)):
-            features[9 + 2 * i] = logarithm(known.own)
-            features[10 + 2 * i] = logarithm(known.around())
+            features[9 + 2 * i] = logarithm(known.own[some])
+            features[10 + 2 * i] = logarithm(known.around()[some])
     mark_places(features[13:17])
     if level:
-        features[17:19] = [one[:height, :width] for one in contexts.colours(plane, level)]
-        shape = shape_features(contexts.differences(plane, level))
-        features[19:] = shape[:, :height, :width]
+        for i, one in enumerate(contexts.colours(plane, level)):
+            features[17 + i] = one[some, :height, :width]
+        shape = contexts.differences(plane, level)[:, some, :height, :width]
+        features[19:] = shape_features(shape)
     return features
 
 
 def _fit(feature: Features, sums: NDArray[np.int16]) -> None:
     """Fill in a band whose sides may be one more or less."""
-    height, width = np.minimum(feature.shape, sums.shape)
-    feature[:height, :width] = logarithm(sums[:height, :width])
+    height, width = np.minimum(feature.shape[1:], sums.shape[1:])
+    feature[:, :height, :width] = logarithm(sums[:, :height, :width])
 
 
-def _parent_maps(features: Features, band: Band, contexts: Contexts) -> None:
+def _parent_maps(features: Features, band: Band, contexts: Contexts, some: Some) -> None:
     """Describe the details of the coarser level: this one, its neighbours, the others."""
     assert band.level is not None
     size = contexts.size(band)
     for i in range(3):
         detail = (band.detail + i) % 3
         if known := contexts.known.get(Band(band.plane, band.level - 1, detail)):
-            features[i] = enlarged(logarithm(known.own), *size, 2)
+            features[i] = enlarged(logarithm(known.own[some]), *size, 2)
             if i == 0:
-                features[3] = enlarged(logarithm(known.around()), *size, 2)
+                features[3] = enlarged(logarithm(known.around()[some]), *size, 2)
     if known := contexts.known.get(Band(band.plane, band.level - 2, band.detail)):
-        features[4] = enlarged(logarithm(known.own), *size, 4)
+        features[4] = enlarged(logarithm(known.own[some]), *size, 4)
 
 
 def mark_places(features: Features) -> None:
-    """Say of cells [4, h, w] whether they are at an edge of both axes, and where they are."""
-    height, width = features.shape[1:]
-    features[0, 0] = features[0, -1] = EDGE
-    features[1][:, 0] = features[1][:, -1] = EDGE
+    """Say of cells [4, A, h, w] whether they are at an edge of both axes, and where they are."""
+    height, width = features.shape[2:]
+    features[0][:, 0] = features[0][:, -1] = EDGE
+    features[1][..., 0] = features[1][..., -1] = EDGE
     features[2] = ((2 * np.arange(height) + 1) * 120 // height)[:, None]
     features[3] = np.abs(2 * np.arange(width) + 1 - width) * 240 // width

@@ -5,8 +5,7 @@ panic included, leaves here as a FormatError. Its rows of frequencies sum to 2^2
 less one each, as float64: with these numbers each of its steps is exact.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import constriction
@@ -20,6 +19,20 @@ _FAMILY = constriction.stream.model.Categorical(perfect=False)  # always spelled
 _UNIFORM = constriction.stream.model.Uniform()
 
 
+class _Wall:
+    """What constriction raises, a panic included, leaves as a FormatError."""
+
+    def __enter__(self) -> None:
+        """Begin to call it."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error and not isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
+            raise FormatError("the payload does not decode under this context model") from error
+
+
+_WALL = _Wall()
+
+
 class SymbolEncoder:
     """Symbols to one string of bytes."""
 
@@ -28,12 +41,12 @@ class SymbolEncoder:
 
     def encode(self, symbols: NDArray[np.int32], rows: NDArray[np.float64]) -> None:
         """Append symbols [n] under rows [n, K] of frequencies less one, which sum to 2^24 - K."""
-        with _wall():
+        with _WALL:
             self._coder.encode(symbols, _FAMILY, rows)
 
     def encode_bits(self, values: NDArray[np.int32], bits: NDArray[np.int32]) -> None:
         """Append values [n], each of so many bits, 1 to 20, of which all values are as likely."""
-        with _wall():
+        with _WALL:
             self._coder.encode(values, _UNIFORM, np.int32(1) << bits)
 
     @property
@@ -48,7 +61,7 @@ class SymbolEncoder:
         The coder's final interval is [low, low + range); any number inside it will do, and the
         decoder reads zeros past the end. constriction itself would write whole 32-bit words.
         """
-        with _wall():
+        with _WALL:
             words = self._coder.get_compressed()
             finished, (lower, size) = self._coder.pos()
         return _shortest(words, finished, lower, size)
@@ -59,18 +72,18 @@ class SymbolDecoder:
 
     def __init__(self, data: bytes) -> None:
         words = np.frombuffer(data + bytes(-len(data) % 4), ">u4").astype(np.uint32)
-        with _wall():
+        with _WALL:
             self._coder = constriction.stream.queue.RangeDecoder(words)
 
     def decode(self, rows: NDArray[np.float64]) -> NDArray[np.int32]:
         """Decode a symbol for each row [n, K]."""
-        with _wall():
+        with _WALL:
             symbols: NDArray[np.int32] = self._coder.decode(_FAMILY, rows)
             return symbols
 
     def decode_bits(self, bits: NDArray[np.int32]) -> NDArray[np.int32]:
         """Decode values of so many bits each."""
-        with _wall():
+        with _WALL:
             values: NDArray[np.int32] = self._coder.decode(_UNIFORM, np.int32(1) << bits)
             return values
 
@@ -95,13 +108,3 @@ def _shortest(words: Any, finished: int, lower: int, size: int) -> bytes:
         if low <= value < low + size:
             return int(value >> shift).to_bytes(kept, "big").rstrip(b"\0")
     raise AssertionError("the interval of a range coder is never empty")
-
-
-@contextmanager
-def _wall() -> Iterator[None]:
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit, MemoryError):
-        raise
-    except BaseException as error:  # Rust panics are no Exceptions
-        raise FormatError("the payload does not decode under this context model") from error

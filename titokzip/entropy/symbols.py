@@ -4,6 +4,7 @@ A symbol is a magnitude of 0, 1, 2, or 3 and more. The signs of what is not zero
 magnitudes of 3 and more, a size class, of which an octave has two, and raw bits within the class.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,24 +51,42 @@ def encode_magnitudes(
     logits: Logits,
     frequencies: NDArray[np.float64],
     tables: Tables,
-    coder: SymbolEncoder,
+    coders: Sequence[SymbolEncoder],
 ) -> None:
-    """Append magnitudes [n], at most LARGEST, under the rows of their logits."""
-    coder.encode(np.minimum(magnitudes, SYMBOLS - 1), frequencies)
-    large = np.flatnonzero(magnitudes >= SYMBOLS - 1)
-    if not large.size:
-        return
+    """Append magnitudes [A, n], at most LARGEST, each row to its coder.
+
+    Logits are [4, A * n], and frequencies the rows of these.
+    """
+    limited, count = np.minimum(magnitudes, SYMBOLS - 1), magnitudes.shape[1]
+    for i, coder in enumerate(coders):
+        coder.encode(limited[i], frequencies[i * count : (i + 1) * count])
+    large = limited == SYMBOLS - 1
     rest = magnitudes[large] - 1  # 2 and more
-    classes = size_class(rest)
-    coder.encode(classes, tables.sizes[logits[3, large] >> 3])
-    raw = classes > 1
-    coder.encode_bits((rest - _BASES[classes])[raw], _BITS[classes[raw]])
+    if not rest.size:
+        return
+    classes, contexts = size_class(rest), logits[3].reshape(magnitudes.shape)[large] >> 3
+    raw, bits = rest - _BASES[classes], _BITS[classes]
+    for coder, own in zip(coders, shares(large), strict=True):
+        if own.stop > own.start:
+            coder.encode(classes[own], tables.sizes[contexts[own]])
+            some = bits[own] > 0
+            coder.encode_bits(raw[own][some], bits[own][some])
 
 
-def decode_magnitudes(logits: Logits, tables: Tables, coder: SymbolDecoder) -> Values:
-    """Decode magnitudes [n]; the inverse of `encode_magnitudes`."""
-    magnitudes = coder.decode(rows(logits, tables))
-    large = np.flatnonzero(magnitudes == SYMBOLS - 1)
+def shares(values: Values | NDArray[np.bool_]) -> list[slice]:
+    """Tell which of the cells [A, n] that are not zero, taken row by row, are in which row."""
+    if len(values) == 1:
+        return [slice(0, np.count_nonzero(values))]
+    ends = np.count_nonzero(values, axis=1).cumsum().tolist()
+    return list(map(slice, [0, *ends], ends))
+
+
+def decode_magnitudes(
+    logits: Logits, frequencies: NDArray[np.float64], tables: Tables, coder: SymbolDecoder
+) -> Values:
+    """Decode magnitudes [n] of one image; the inverse of `encode_magnitudes`."""
+    magnitudes = coder.decode(frequencies)
+    large = (magnitudes == SYMBOLS - 1).nonzero()[0]
     if large.size:
         classes = coder.decode(tables.sizes[logits[3, large] >> 3])
         rest = _BASES[classes]
@@ -82,9 +101,9 @@ def sign_rows(logits: NDArray[np.intp], tables: Tables) -> NDArray[np.float64]:
     return _binary(tables.probabilities[4].take(logits))
 
 
-def flag_rows(logit: int, tables: Tables) -> NDArray[np.float64]:
-    """Give the frequencies less one [1, 2] of an empty band and of another."""
-    return _binary(tables.probabilities[3, [logit]])
+def flag_rows(logits: NDArray[np.intp], tables: Tables) -> NDArray[np.float64]:
+    """Give the frequencies less one [N, 2] of an empty band and of another."""
+    return _binary(tables.probabilities[3].take(logits))
 
 
 def _binary(probabilities: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ from titokzip.layouts.indexed import IndexedEncoder, encoder_of
 from titokzip.layouts.pixels import pixels_of
 from titokzip.layouts.protocol import Encoded, Size
 from titokzip.rate_control import Rate
+from titokzip.tokenizers.embedded.quantizer import Quantising
 from titokzip.tokenizers.embedded.rate_control import Encoder, slope_at
 from titokzip.tokenizers.embedded.search import Encoded as Coded
 from titokzip.transform.bands import flatten
@@ -59,7 +60,7 @@ class ImageEncoder:
         self._limit = rate.limit(*image.size)
         self._begun: dict[bool, _Begun] = {}  # with and without a mask
 
-    def encode(self) -> Encoded:
+    def encode(self) -> Quantising[Encoded]:
         """Encode by a palette if the image is drawn and that is better, else by the transform.
 
         Raises:
@@ -67,16 +68,17 @@ class ImageEncoder:
         """
         drawn = self._drawn()
         if drawn is None:
-            return self._encoded(*self._transformed())
+            return self._encoded(*(yield from self._transformed()))
         if self._limit is None:
-            return self._at_slope(drawn, slope_at(self._rate.effective_quality))
+            slope = slope_at(self._rate.effective_quality)
+            return (yield from self._at_slope(drawn, slope))
         if exact := drawn.exact(self._limit):
             return exact
-        return self._within(drawn, self._limit)
+        return (yield from self._within(drawn, self._limit))
 
-    def _within(self, drawn: IndexedEncoder, limit: int) -> Encoded:
+    def _within(self, drawn: IndexedEncoder, limit: int) -> Quantising[Encoded]:
         try:
-            begun, coded = self._transformed()
+            begun, coded = yield from self._transformed()
         except RateError:
             if indexed := drawn.within(limit, inf):
                 return indexed
@@ -84,14 +86,14 @@ class ImageEncoder:
         indexed = drawn.within(limit, self._usual_error(begun, coded))
         return indexed or self._encoded(begun, coded)
 
-    def _at_slope(self, drawn: IndexedEncoder, slope: float) -> Encoded:
+    def _at_slope(self, drawn: IndexedEncoder, slope: float) -> Quantising[Encoded]:
         predicted = inf
         if self._image.alpha is None:
             predicted = self._begin(False).encoder.predicted_cost(slope)
         indexed, cost = drawn.at_slope(slope, _HOPELESS * predicted + slope * _FEW_BITS)
         if indexed and cost < _SURE * predicted < inf:
             return indexed
-        begun, coded = self._transformed()
+        begun, coded = yield from self._transformed()
         encoded = self._encoded(begun, coded)
         bits = 8 * packed_size(encoded.header, [len(payload) for payload in coded.payloads])
         cheaper = cost < self._usual_error(begun, coded) + slope * bits
@@ -105,18 +107,20 @@ class ImageEncoder:
             pixels = np.where(pixels[:, :, -1:] == 0, 0, pixels)
         return encoder_of(pixels, lambda layout: self._header(layout, 1))
 
-    def _transformed(self) -> tuple[_Begun, Coded]:
+    def _transformed(self) -> Quantising[tuple[_Begun, Coded]]:
         mask = self._image.alpha is not None and is_mask(self._image.alpha)
-        begun, coded = self._transformed_as(mask)
+        begun, coded = yield from self._transformed_as(mask)
         if mask and coded.step < FINEST_MASK:
-            return self._transformed_as(False)
+            return (yield from self._transformed_as(False))
         return begun, coded
 
-    def _transformed_as(self, mask: bool) -> tuple[_Begun, Coded]:
-        begun = self._begin(mask)
-        if self._limit is None:
-            return begun, begun.encoder.at_quality(self._rate.effective_quality)
-        return begun, begun.encoder.within(self._limit, partial(self._file_size, mask))
+    def _transformed_as(self, mask: bool) -> Quantising[tuple[_Begun, Coded]]:
+        begun, limit = self._begin(mask), self._limit
+        if limit is None:
+            coded = yield from begun.encoder.at_quality(self._rate.effective_quality)
+        else:
+            coded = yield from begun.encoder.within(limit, partial(self._file_size, mask))
+        return begun, coded
 
     def _begin(self, mask: bool) -> _Begun:
         if mask not in self._begun:

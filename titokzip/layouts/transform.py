@@ -19,28 +19,23 @@ from PIL import Image
 
 from titokzip import zoo
 from titokzip.bitstream.container import Contents
-from titokzip.bitstream.header import (
-    FINGERPRINT_BYTES,
-    Header,
-    IndexedLayout,
-    TransformLayout,
-)
-from titokzip.entropy import coder
+from titokzip.bitstream.header import FINGERPRINT_BYTES, Header, IndexedLayout
 from titokzip.entropy.context_model import ContextModel
-from titokzip.errors import FormatError, TitokzipError
+from titokzip.errors import TitokzipError
 from titokzip.images import LARGE, InputImage
 from titokzip.layouts import indexed
 from titokzip.layouts.image_encoder import ImageEncoder
 from titokzip.layouts.pixels import at_size, to_image
 from titokzip.layouts.protocol import Encoded, Size
+from titokzip.layouts.stored import integers_of, transform_layout
 from titokzip.rate_control import Rate
 from titokzip.runtime.blas import one_thread
-from titokzip.tokenizers.embedded.quantizer import dequantize
+from titokzip.tokenizers.embedded.quantizer import Quantising, dequantize
+from titokzip.tokenizers.embedded.together import encode_together, in_groups
 from titokzip.transform import planes as channels
 from titokzip.transform.bands import flatten
 from titokzip.transform.pyramid import Integers, synthesise
 from titokzip.transform.resample import enlarge
-from titokzip.transform.working_size import working_blocks
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +46,8 @@ if TYPE_CHECKING:
 Planes = NDArray[np.float32]
 
 _UNASKED = "auto", "auto", False  # device, precision, whether it is compiled
+_TOGETHER = 2**20  # pixels of small images that are coded together
+_LEAST = 2**14  # that an image counts
 
 
 class Transformed:
@@ -110,16 +107,22 @@ class Transformed:
         return [(self.refiner, "__call__")]
 
     def encode(self, images: Iterable[InputImage], rate: Rate) -> Iterator[Encoded | TitokzipError]:
-        """Encode images in order."""
-        for image in images:
-            yield self._encoded(image, rate)
+        """Encode images in order, small ones together."""
+        for group in in_groups(images, _pixels, _TOGETHER):
+            with one_thread():
+                works = [self._encoding(image, rate) for image in group]
+                found = encode_together(works, self.context_model)
+            yield from found
 
     def decode(
         self, files: Iterable[tuple[Contents, Size | None]]
     ) -> Iterator[Image.Image | TitokzipError]:
-        """Decode files in order."""
-        for contents, size in files:
-            yield self._decoded(contents, size)
+        """Decode files in order, the integers of small ones together."""
+        for group in in_groups(files, _pixels_of, _TOGETHER):
+            with one_thread():
+                found = integers_of([contents for contents, _ in group], self.context_model)
+            for (contents, size), integers in zip(group, found, strict=True):
+                yield self._decoded(contents, integers, size)
 
     def tokens(self, contents: Contents) -> NDArray[np.int32]:
         """Decode the integers [L] of an image in coding order, 0 in missing layers.
@@ -128,48 +131,36 @@ class Transformed:
         """
         if isinstance(layout := contents.header.layout, IndexedLayout):
             return indexed.tokens(contents, layout)
-        return flatten(self._integers(contents))
+        (integers,) = integers_of([contents], self.context_model)
+        if isinstance(integers, TitokzipError):
+            raise integers
+        return flatten(integers)
 
-    def _encoded(self, image: InputImage, rate: Rate) -> Encoded | TitokzipError:
-        with one_thread():
-            try:
-                return self._encoder(image, rate).encode()
-            except TitokzipError as error:
-                return error
+    def _encoding(self, image: InputImage, rate: Rate) -> Quantising[Encoded]:
+        def decode(header: Header, integers: Integers, size: Size) -> Image.Image:
+            return self._image(header, integers, size, image.size)
 
-    def _decoded(self, contents: Contents, size: Size | None) -> Image.Image | TitokzipError:
+        encoder = ImageEncoder(image, rate, self.fingerprint, self.context_model, decode)
+        return (yield from encoder.encode())
+
+    def _decoded(
+        self, contents: Contents, integers: Integers | TitokzipError, size: Size | None
+    ) -> Image.Image | TitokzipError:
         with one_thread():
             try:
                 if isinstance(layout := contents.header.layout, IndexedLayout):
                     return indexed.image(contents, layout, size)
-                return self._image(contents.header, self._integers(contents), size)
+                if isinstance(integers, TitokzipError):
+                    return integers
+                return self._image(contents.header, integers, size)
             except TitokzipError as error:
                 return error
-
-    def _encoder(self, image: InputImage, rate: Rate) -> ImageEncoder:
-        def decode(header: Header, integers: Integers, size: Size) -> Image.Image:
-            return self._image(header, integers, size, image.size)
-
-        return ImageEncoder(image, rate, self.fingerprint, self.context_model, decode)
-
-    def _integers(self, contents: Contents) -> Integers:
-        header, layout = contents.header, _layout(contents.header)
-        rows, columns = working_blocks(header.width, header.height, layout.blocks)
-        return coder.decode(
-            contents.payloads,
-            header.channels,
-            rows,
-            columns,
-            layout.step,
-            self.context_model,
-            header.layers,
-        )
 
     def _image(
         self, header: Header, integers: Integers, size: Size | None, shown: Size | None = None
     ) -> Image.Image:
         """Make the image at a size; the network doubles it as one of the size `shown` asks for."""
-        layout = _layout(header)
+        layout = transform_layout(header)
         planes = synthesise(dequantize(integers, layout.step))
         decoded = channels.to_channels(planes, layout.mask)
         colours, alpha = np.split(decoded, [len(decoded) - header.alpha])
@@ -230,10 +221,13 @@ def _loaded_once(path: Path, *settings: Any) -> Transformed:
     return load_transform(zoo.read_manifest(path), *settings)
 
 
-def _layout(header: Header) -> TransformLayout:
-    if not isinstance(header.layout, TransformLayout):
-        raise FormatError("damaged: this model's files hold no tiles")
-    return header.layout
+def _pixels(image: InputImage) -> int:
+    return max(image.image.width * image.image.height, _LEAST)
+
+
+def _pixels_of(file: tuple[Contents, Size | None]) -> int:
+    header = file[0].header
+    return max(header.width * header.height, _LEAST)
 
 
 def _to_image(channels: Planes, truncate: bool) -> Image.Image:

@@ -10,9 +10,9 @@ S = 8, By x Bx blocks.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from math import isqrt
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,7 @@ from titokzip.transform.pyramid import Coefficients, Integers, levels
 CHROMA_LAG = 13, 5  # ratio of the luma radius to the chroma radius that are coded together
 
 
-@dataclass(frozen=True)
-class Band:
+class Band(NamedTuple):
     """Where one band is: in `means[level][detail][plane]`, or in `blocks[plane, row, column]`."""
 
     plane: int

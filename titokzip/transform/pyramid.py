@@ -9,9 +9,10 @@ orthonormal.
 C planes, H x W pixels, both multiples of S = 8; By x Bx blocks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,19 +41,47 @@ class Coefficients:
 
 @dataclass(frozen=True)
 class Integers:
-    """Quantised coefficients, shaped as in `Coefficients`."""
+    """Quantised coefficients, shaped as in `Coefficients`.
+
+    A stack of N images has its axis before the last two: [C, N, h, w], [C, S, S, N, By, Bx].
+    """
 
     means: list[list[NDArray[np.int32]]]
     blocks: NDArray[np.int32]
 
     @staticmethod
-    def zeros(planes: int, rows: int, columns: int) -> "Integers":
-        """Make an image of C planes and By x Bx blocks, all zero."""
+    def zeros(planes: int, rows: int, columns: int, images: int | None = None) -> "Integers":
+        """Make an image of C planes and By x Bx blocks, all zero, or a stack of so many."""
+        stack = () if images is None else (images,)
         means = [
-            [np.zeros((planes, *size), np.int32) for size in level]
+            [np.zeros((planes, *stack, *size), np.int32) for size in level]
             for level in level_sizes(rows, columns)
         ]
-        return Integers(means, np.zeros((planes, SIDE, SIDE, rows, columns), np.int32))
+        return Integers(means, np.zeros((planes, SIDE, SIDE, *stack, rows, columns), np.int32))
+
+    def image(self, index: int) -> "Integers":
+        """Give one image of a stack."""
+
+        def of(array: NDArray[np.int32]) -> NDArray[np.int32]:
+            return np.ascontiguousarray(array[..., index, :, :])
+
+        return Integers([[of(band) for band in level] for level in self.means], of(self.blocks))
+
+
+T = TypeVar("T", Coefficients, Integers)
+
+
+def stacked(images: Sequence[T]) -> T:
+    """Stack images of one size before the last two axes."""
+    first = images[0]
+    if len(images) == 1:
+        means = [[band[..., None, :, :] for band in level] for level in first.means]
+        return type(first)(means, first.blocks[..., None, :, :])
+    means = [
+        [np.stack(bands, axis=-3) for bands in zip(*levels, strict=True)]
+        for levels in zip(*(one.means for one in images), strict=True)
+    ]
+    return type(first)(means, np.stack([one.blocks for one in images], axis=-3))
 
 
 def levels(rows: int, columns: int) -> int:

@@ -8,6 +8,7 @@ from titokzip.entropy import coder
 from titokzip.errors import RateError
 from titokzip.tokenizers.embedded.quantizer import dequantize
 from titokzip.tokenizers.embedded.rate_control import Encoder
+from titokzip.tokenizers.embedded.together import encode_together
 from titokzip.transform import planes as conversion
 from titokzip.transform.pyramid import synthesise
 
@@ -35,13 +36,29 @@ def pixels():
     return np.asarray(photo(56, 48, mode="L"))[..., None]
 
 
+def at_quality(encoder, quality):
+    return alone(encoder, encoder.at_quality(quality))
+
+
+def within(encoder, *about):
+    return alone(encoder, encoder.within(*about))
+
+
+def alone(encoder, work):
+    """Run an encoder to its end."""
+    (found,) = encode_together([work], encoder.model)
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
 @pytest.fixture
 def encoder(context_model, pixels):
     return Encoder(conversion.to_planes(pixels), context_model)
 
 
 def test_higher_qualities_are_larger_and_better(encoder, pixels):
-    found = [encoder.at_quality(quality) for quality in (1, 40, 80)]
+    found = [at_quality(encoder, quality) for quality in (1, 40, 80)]
     assert [size(one) for one in found] == sorted(map(size, found))
     errors = [psnr(decoded(one, pixels), pixels) for one in found]
     assert errors == sorted(errors)
@@ -49,7 +66,7 @@ def test_higher_qualities_are_larger_and_better(encoder, pixels):
 
 
 def test_the_payloads_hold_the_integers(encoder, context_model):
-    encoded = encoder.at_quality(70)
+    encoded = at_quality(encoder, 70)
     planes, _, _, rows, columns = encoded.integers.blocks.shape
     layers = len(encoded.payloads)
     found = coder.decode(
@@ -60,24 +77,24 @@ def test_the_payloads_hold_the_integers(encoder, context_model):
 
 @pytest.mark.parametrize("limit", [60, 1500])
 def test_a_limit_is_filled_and_kept(encoder, limit):
-    assert 0.95 * limit <= size(encoder.within(limit, file_size)) <= limit
+    assert 0.95 * limit <= size(within(encoder, limit, file_size)) <= limit
 
 
 def test_more_bytes_are_a_better_image(encoder, pixels):
-    found = [encoder.within(limit, file_size) for limit in (60, 250)]
+    found = [within(encoder, limit, file_size) for limit in (60, 250)]
     errors = [psnr(decoded(one, pixels), pixels) for one in found]
     assert errors == sorted(errors)
 
 
 def test_a_limit_that_nothing_fits_is_refused(encoder):
     with pytest.raises(RateError, match=f"{HEADER - 1} are too few"):
-        encoder.within(HEADER - 1, file_size)
+        within(encoder, HEADER - 1, file_size)
 
 
 @pytest.mark.parametrize("limit", [12, 4000])
 def test_a_constant_image_fits_any_limit(context_model, limit):
     pixels = np.full((40, 60, 1), 200, np.uint8)
-    encoded = Encoder(conversion.to_planes(pixels), context_model).within(limit, file_size)
+    encoded = within(Encoder(conversion.to_planes(pixels), context_model), limit, file_size)
     assert size(encoded) <= limit
     assert np.abs(decoded(encoded, pixels) - 200).max() < (60 if limit == 12 else 2)
 
@@ -87,7 +104,7 @@ def test_a_constant_image_fits_any_limit(context_model, limit):
 def test_small_images_of_all_kinds(context_model, width, height, channels):
     pixels = np.random.default_rng(0).integers(100, 120, (height, width, channels), np.uint8)
     encoder = Encoder(conversion.to_planes(pixels), context_model)
-    assert np.abs(decoded(encoder.at_quality(100), pixels) - pixels).max() <= 4
+    assert np.abs(decoded(at_quality(encoder, 100), pixels) - pixels).max() <= 4
 
 
 def judged(pixels, worth=lambda encoded: 0.0):
@@ -106,7 +123,7 @@ def judged(pixels, worth=lambda encoded: 0.0):
 def test_a_judge_decides_among_working_sizes_within_a_limit(context_model, pixels, limit):
     judge, tried = judged(pixels)
     encoder = Encoder(conversion.to_planes(pixels), context_model, judge=judge)
-    chosen = encoder.within(limit, file_size)
+    chosen = within(encoder, limit, file_size)
     assert len({one.blocks for one in tried}) >= 3
     assert all(size(one) <= limit for one in tried)
     assert {one.refined for one in tried} == ({True, False} if limit == 60 else {False})
@@ -114,16 +131,16 @@ def test_a_judge_decides_among_working_sizes_within_a_limit(context_model, pixel
 
 
 def test_a_judge_decides_at_a_quality(context_model, pixels):
-    plain = Encoder(conversion.to_planes(pixels), context_model).at_quality(50)
+    plain = at_quality(Encoder(conversion.to_planes(pixels), context_model), 50)
     judge, _ = judged(pixels, lambda encoded: 1e6 * (encoded.blocks == plain.blocks))
     encoder = Encoder(conversion.to_planes(pixels), context_model, judge=judge)
-    assert encoder.at_quality(50).blocks != plain.blocks
+    assert at_quality(encoder, 50).blocks != plain.blocks
 
 
 def test_a_judge_is_not_asked_about_files_that_do_not_fit(context_model, pixels):
     judge, tried = judged(pixels)
     encoder = Encoder(conversion.to_planes(pixels), context_model, judge=judge)
-    found = encoder.within(60, lambda *about: file_size(*about) + 100 * (not about[2]))
+    found = within(encoder, 60, lambda *about: file_size(*about) + 100 * (not about[2]))
     assert found.refined
     assert all(one.refined for one in tried)
 
@@ -132,12 +149,12 @@ def test_a_judge_is_not_asked_about_files_that_do_not_fit(context_model, pixels)
 def test_a_judge_decides_whether_the_network_helps(context_model, pixels, harm):
     judge, tried = judged(pixels, lambda encoded: harm * encoded.refined)
     encoder = Encoder(conversion.to_planes(pixels), context_model, judge=judge)
-    assert encoder.at_quality(30).refined == (harm < 0)
+    assert at_quality(encoder, 30).refined == (harm < 0)
     assert {one.refined for one in tried} == {True, False}
 
 
 def test_large_files_have_layers(context_model):
     pixels = np.asarray(photo(160, 120, seed=3, mode="L"))[..., None]
-    found = Encoder(conversion.to_planes(pixels), context_model).within(4500, file_size)
+    found = within(Encoder(conversion.to_planes(pixels), context_model), 4500, file_size)
     assert len(found.payloads) == 3
     assert 3 * sum(map(len, found.payloads[:2])) < len(found.payloads[2])

@@ -6,6 +6,7 @@ import torch
 from photos import photo
 
 from titokzip.entropy import coder, context_model
+from titokzip.entropy.band_coding import code_bands
 from titokzip.entropy.integer_network import LOGIT_LIMIT
 from titokzip.errors import ImageError
 from titokzip.tokenizers.embedded.quantizer import quantize
@@ -16,7 +17,7 @@ from titokzip.training.embedded.context_networks import CellNetwork, FlagNetwork
 from titokzip.training.embedded.context_rows import KINDS, Rows
 from titokzip.training.embedded.weights import read_context
 from titokzip.transform import planes as conversion
-from titokzip.transform.pyramid import Integers, analyse
+from titokzip.transform.pyramid import Integers, analyse, stacked
 
 STEP = 200
 
@@ -25,21 +26,21 @@ class Listener:
     """A source of known integers that keeps the logits it is told."""
 
     def __init__(self, integers):
-        self.integers, self.logits = integers, {kind: [] for kind in KINDS}
+        self.integers, self.logits = stacked([integers]), {kind: [] for kind in KINDS}
         self.flags = {kind: [] for kind in KINDS}
 
-    def is_empty(self, band, logit):
+    def begin(self, band, logits):
         if band.level == 0:
-            return False
-        self.flags["blocks" if band.level is None else "pyramid"].append(logit)
-        return not band.of_integers(self.integers).any()
+            return np.array([True])
+        self.flags["blocks" if band.level is None else "pyramid"].append(logits[0])
+        return band.of_integers(self.integers).any(axis=(1, 2))
 
     def values(self, band, phase, logits, signs):
         self.logits["blocks" if band.level is None else "pyramid"].append(logits)
         return phase.of(band.of_integers(self.integers))
 
     def keep(self, band, values):
-        return True
+        return np.array([True])
 
 
 def quantised(seed, model, planes=3):
@@ -70,7 +71,7 @@ def test_floats_say_of_recorded_rows_what_the_coder_is_told(planes):
     integers = quantised(30, context_model.from_arrays(blank()), planes)
     listener, rows = Listener(integers), context_rows.record(integers, STEP)
     shape = integers.blocks.shape
-    coder.code_bands(Integers.zeros(shape[0], *shape[-2:]), STEP, model, listener)
+    code_bands(Integers.zeros(shape[0], *shape[-2:], 1), [STEP], model, listener)
     for kind in KINDS:
         told = np.concatenate(listener.logits[kind], axis=1).T - LOGIT_LIMIT
         assert told.std() > 3

@@ -1,18 +1,23 @@
 """Coefficients to integers, optimised for rate and distortion against the context model."""
 
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from titokzip.entropy import symbols
-from titokzip.entropy.coder import Coded, Signs, Writer, code_bands, nonzero
+from titokzip.entropy.band_coding import Mask, Signs, code_bands, nonzero
+from titokzip.entropy.coder import Coded, Writer
 from titokzip.entropy.context_model import ContextModel
-from titokzip.entropy.neighbours import Phase
+from titokzip.entropy.neighbours import Phase, any_of
 from titokzip.entropy.range_coder import PRECISION
 from titokzip.entropy.symbols import LARGEST, Logits, Tables, Values
 from titokzip.transform.bands import Band, is_chroma
-from titokzip.transform.pyramid import Coefficients, Integers
+from titokzip.transform.pyramid import Coefficients, Integers, stacked
+
+T = TypeVar("T")
 
 FINEST_STEP = 0.4
 STEPS_PER_OCTAVE = 24
@@ -50,7 +55,7 @@ class Costs:
         """Give the bits [n] of magnitudes [n] and their signs."""
         first, second, third = logits[:3]
         bits = np.where(magnitudes > 0, self.yes[0].take(first) + 1, self.no[0].take(first))
-        above = np.flatnonzero(magnitudes > 0)
+        above = magnitudes.nonzero()[0]
         if above.size:
             one, two = magnitudes[above] > 1, magnitudes[above] > 2
             second, third = second[above], third[above]
@@ -64,92 +69,134 @@ class Costs:
         found: NDArray[np.float32] = bits
         return found
 
-    def flag(self, coded: bool, logit: int) -> float:
-        """Give the bits of the flag of a band."""
-        return float((self.yes if coded else self.no)[3, logit])
+
+@dataclass(frozen=True)
+class Quantization:
+    """What is to be done to an image; `weight` is what a bit is worth in squared steps."""
+
+    coefficients: Coefficients
+    step: int
+    weight: float = LAMBDA
+    layers: int = 1
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Planes, rows and columns of blocks: images whose shapes are equal go side by side."""
+        blocks = self.coefficients.blocks.shape
+        return blocks[0], *blocks[-2:]
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """An image after quantisation."""
+
+    integers: Integers
+    payloads: list[bytes]  # the layers
+    bits: float  # that they take, all but exactly
+    error: float  # squared error of the working image
+
+
+# Work on one image that asks for quantisations on its way, so that those of many are done together.
+Quantising = Generator[Quantization, Quantized, T]
 
 
 class Quantizer:
-    """A source of integers: the cheapest of a few candidates, group by group; writes them."""
+    """A source of integers: the cheapest of a few candidates, group by group; writes them.
 
-    def __init__(
-        self,
-        coefficients: Coefficients,
-        step: int,
-        model: ContextModel,
-        weight: float = LAMBDA,
-        layers: int = 1,
-    ) -> None:
-        self.coefficients, self.weight = coefficients, weight
-        self.writer = Writer(model, layers, len(coefficients.means) - 1)
-        self.steps = plane_steps(step, coefficients.blocks.shape[0])
+    Sums over an image are taken cell by cell, so that none depends on the images beside it.
+    """
+
+    def __init__(self, images: Sequence[Quantization], model: ContextModel) -> None:
+        self.coefficients = stacked([one.coefficients for one in images])
+        self.weights = np.array([one.weight for one in images], np.float32)
+        depth, planes = len(self.coefficients.means) - 1, images[0].shape[0]
+        self.writer = Writer(model, [one.layers for one in images], depth)
+        self.steps = np.stack([plane_steps(one.step, planes) for one in images], axis=1)
         self.costs = Costs(model.tables)
         excess = self.costs.yes[0] - self.costs.no[0]
         self._discount = np.where(excess > 0, (1 - _SLOPE) * excess, 0) - np.float32(_BIAS)
-        self.bits = 0.0
-        self.saved = 0.0  # squared error, against an image of zeros
+        self.bits = np.zeros(len(images))
+        self.saved = np.zeros(len(images))  # squared error, against an image of zeros
 
-    def is_empty(self, band: Band, logit: int) -> bool:
+    def begin(self, band: Band, logits: NDArray[np.intp]) -> Mask:
         """Begin a band; one of small coefficients is empty."""
-        self._scaled = band.of(self.coefficients) * (1 / self.steps[band.plane])
-        self._logit, self._bits, self._gain = logit, 0.0, 0.0
+        scaled = band.of(self.coefficients) * (1 / self.steps[band.plane])[:, None, None]
+        coded: Mask = np.abs(scaled).max(axis=(1, 2)) >= _SMALL
+        if band.level == 0:
+            coded[:] = True
+        self._logits, self._images = logits, coded.nonzero()[0]
+        self._scaled = scaled if coded.all() else scaled[coded]
+        self._bits, self._gain = np.zeros(len(self._images)), np.zeros(len(self._images))
         self._phases: list[Coded] = []
-        if band.level == 0 or np.abs(self._scaled).max() >= _SMALL:
-            return False
-        self._drop(band)
-        return True
+        if not coded.any():
+            self._settle(band, coded)
+        return coded
 
     def values(self, band: Band, phase: Phase, logits: Logits, signs: Signs) -> Values:
-        """Choose the integers [h', w'] of a phase."""
+        """Choose the integers [A, h', w'] of a phase."""
         scaled = phase.of(self._scaled)
         sizes = np.abs(scaled).ravel()
         upper = np.minimum(sizes + np.float32(0.5), LARGEST).astype(np.int32)
         bits = self.costs.no[0].take(logits[0])
-        at = np.flatnonzero(upper)
+        at = upper.nonzero()[0]
         if at.size:
-            chosen, spent = self._choose(sizes[at], upper[at], logits[:, at])
+            owners = at // (upper.size // len(scaled))
+            weights = self.weights[self._images[owners]]
+            chosen, spent = self._choose(sizes[at], upper[at], logits[:, at], weights)
             rest = sizes[at] - chosen
-            self._gain += float((sizes[at] ** 2 - rest * rest).sum())
+            self._gain += np.bincount(owners, sizes[at] ** 2 - rest * rest, len(scaled))
             bits[at] = spent
             upper[at] = chosen
-        self._bits += float(bits.sum())
+        starts = np.arange(0, upper.size, upper.size // len(scaled))
+        self._bits += np.add.reduceat(bits.astype(np.float64), starts)
         chosen = upper.reshape(scaled.shape)
         found: Values = np.where(scaled < 0, -chosen, chosen)
-        self._phases.append(Coded(found.ravel(), logits, signs(nonzero(found))))
+        flat = found.reshape(len(found), -1)
+        self._phases.append(Coded(flat, logits, signs(nonzero(found))))
         return found
 
     def _choose(
-        self, sizes: NDArray[np.float32], upper: Values, logits: Logits
+        self,
+        sizes: NDArray[np.float32],
+        upper: Values,
+        logits: Logits,
+        weights: NDArray[np.float32],
     ) -> tuple[Values, NDArray[np.float32]]:
         """Choose among zero, the nearest integer and the one below it; also give their bits."""
         count = len(upper)
-        tried = np.concatenate([np.zeros_like(upper), upper, upper - 1])
+        tried = np.zeros(3 * count, np.int32)
+        tried[count : 2 * count], tried[2 * count :] = upper, upper - 1
         threefold = np.concatenate([logits] * 3, axis=1)
         bits = self.costs.of(tried, threefold)
         rest = np.concatenate([sizes] * 3) - tried
         worth = bits - np.where(tried > 0, self._discount.take(threefold[0]), 0)
-        totals = rest * rest + self.weight * worth
-        best = totals.reshape(3, count).argmin(axis=0) * count + np.arange(count)
+        totals = (rest * rest).reshape(3, count) + weights * worth.reshape(3, count)
+        best = totals.argmin(axis=0) * count + np.arange(count)
         return tried[best], bits[best]
 
-    def keep(self, band: Band, values: Values) -> bool:
-        """Write a band if it is worth its bits, and tell whether it is."""
-        if band.level != 0:
-            flag = self.costs.flag(True, self._logit)
-            more = self._bits + flag - self.costs.flag(False, self._logit)
-            if not values.any() or self._gain < self.weight * more:
-                self._drop(band)
-                return False
-            self.bits += flag
-        self.bits += self._bits
-        self.saved += self._gain * float(self.steps[band.plane]) ** 2
-        self.writer.begin(band, True, self._logit)
-        self.writer.write(self._phases)
-        return True
+    def keep(self, band: Band, values: Values) -> Mask:
+        """Write a band where it is worth its bits, and tell where it is."""
+        logits = self._logits[self._images]
+        more = self._bits + self.costs.yes[3, logits] - self.costs.no[3, logits]
+        worth = self._gain >= self.weights[self._images] * more
+        kept: Mask = any_of(values) & worth
+        if band.level == 0:
+            kept[:] = True
+        images, coded = self._images[kept], np.zeros(len(self._logits), np.bool_)
+        coded[images] = True
+        self._settle(band, coded)
+        if images.size:
+            self.bits[images] += self._bits[kept]
+            self.saved[images] += self._gain[kept] * self.steps[band.plane, images] ** 2.0
+            self.writer.write([phase.of(kept) for phase in self._phases])
+        return kept
 
-    def _drop(self, band: Band) -> None:
-        self.bits += self.costs.flag(False, self._logit)
-        self.writer.begin(band, False, self._logit)
+    def _settle(self, band: Band, coded: Mask) -> None:
+        """Write where [N] a band is coded, and count the bits of that."""
+        self.writer.begin(band, coded, self._logits)
+        if band.level != 0:
+            yes, no = self.costs.yes[3, self._logits], self.costs.no[3, self._logits]
+            self.bits += np.where(coded, yes, no)
 
 
 def dequantize(integers: Integers, step: int) -> Coefficients:
@@ -168,16 +215,6 @@ def dequantize(integers: Integers, step: int) -> Coefficients:
     return Coefficients([[low], *details], reconstruct(integers.blocks))
 
 
-@dataclass(frozen=True)
-class Quantized:
-    """An image after quantisation."""
-
-    integers: Integers
-    payloads: list[bytes]  # the layers
-    bits: float  # that they take, all but exactly
-    error: float  # squared error of the working image
-
-
 def quantize(
     coefficients: Coefficients,
     step: int,
@@ -185,12 +222,25 @@ def quantize(
     weight: float = LAMBDA,
     layers: int = 1,
 ) -> Quantized:
-    """Quantise coefficients and code them; `weight` is in squared steps a bit."""
-    shape = coefficients.blocks.shape
-    integers = Integers.zeros(shape[0], *shape[-2:])
-    quantizer = Quantizer(coefficients, step, model, weight, layers)
-    code_bands(integers, step, model, quantizer)
-    parts = [band for level in coefficients.means for band in level] + [coefficients.blocks]
-    energy = sum(float(np.vdot(part, part)) for part in parts)
-    error = max(energy - quantizer.saved, 0.0)
-    return Quantized(integers, quantizer.writer.payloads(), quantizer.bits, error)
+    """Quantise the coefficients of an image and code them."""
+    return quantize_many([Quantization(coefficients, step, weight, layers)], model)[0]
+
+
+def quantize_many(images: Sequence[Quantization], model: ContextModel) -> list[Quantized]:
+    """Quantise images of one shape and code them: each as if it were alone."""
+    integers = Integers.zeros(*images[0].shape, len(images))
+    quantizer = Quantizer(images, model)
+    code_bands(integers, [one.step for one in images], model, quantizer)
+    found = zip(quantizer.writer.payloads(), quantizer.bits, quantizer.saved, strict=True)
+    return [
+        Quantized(
+            integers.image(i), payloads, float(bits), max(_energy(images[i]) - float(saved), 0.0)
+        )
+        for i, (payloads, bits, saved) in enumerate(found)
+    ]
+
+
+def _energy(image: Quantization) -> float:
+    means, blocks = image.coefficients.means, image.coefficients.blocks
+    parts = [band for level in means for band in level] + [blocks]
+    return sum(float(np.vdot(part, part)) for part in parts)

@@ -7,7 +7,6 @@ quantisations correct the prediction.
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import cache, partial
 from math import inf, log2
 
 import numpy as np
@@ -15,9 +14,8 @@ import numpy as np
 from titokzip.entropy import coder
 from titokzip.entropy.context_model import ContextModel
 from titokzip.errors import RateError
-from titokzip.tokenizers.embedded import quantizer
 from titokzip.tokenizers.embedded.candidates import Candidates
-from titokzip.tokenizers.embedded.quantizer import LAMBDA, step_size
+from titokzip.tokenizers.embedded.quantizer import LAMBDA, Quantising, Quantization, step_size
 from titokzip.tokenizers.embedded.search import (
     COARSEST,
     LEVELS_PER_OCTAVE,
@@ -44,7 +42,10 @@ _EXPECTED = 0.9, 1.08  # of predicted costs; photos cost that, graphics less
 
 
 class Encoder:
-    """One image, encoded as often as is asked for."""
+    """One image, encoded as often as is asked for.
+
+    What encodes it asks for quantisations; `quantizer.quantize_many` answers.
+    """
 
     def __init__(
         self,
@@ -65,24 +66,25 @@ class Encoder:
         bits, error = self.candidates.at(self.candidates.best(slope)).estimate(slope)
         return error + slope * bits
 
-    def at_quality(self, quality: float) -> Encoded:
+    def at_quality(self, quality: float) -> Quantising[Encoded]:
         """Encode at a quality from 1 to 100."""
-        slope = slope_at(quality)
-        quantised = cache(partial(self._quantise, slope))
-        best = self._best(slope, quantised)
+        slope, trials = slope_at(quality), dict[int, Trial]()
+        best = yield from self._best(slope, trials)
         if not self.judge:
-            return quantised(best).encoded
-        trials = map(quantised, self.candidates.around(best))
+            return trials[best].encoded
+        around = []
+        for index in self.candidates.around(best):
+            around.append((yield from self._tried(trials, slope, index)))
         return _nearest(
             (
                 (encoded, slope * trial.bits)
-                for trial in trials
+                for trial in around
                 for encoded in _with_and_without(trial.encoded)
             ),
             self.judge,
         )
 
-    def within(self, limit: int, file_size: FileSize) -> Encoded:
+    def within(self, limit: int, file_size: FileSize) -> Quantising[Encoded]:
         """Encode in at most so many bytes.
 
         Raises:
@@ -98,19 +100,22 @@ class Encoder:
         best = self.candidates.nearest(limit * 8, cost)
         searches: dict[int, Search] = {}
 
-        def error(index: int) -> float:
+        def error(index: int) -> Quantising[float]:
             if index not in searches:
                 cost(index)
                 searches[index] = Search(limit, file_size)
-                self._search(searches[index], index, predictions[index][0])
+                yield from self._search(searches[index], index, predictions[index][0])
             return searches[index].error
 
-        error(best)
+        yield from error(best)
         if limit * 8 < _SMALL_BITS or not searches[best].expected:
-            best = self.candidates.descend(best, error)
+            best = yield from self._descend(best, error)
         found = searches[best].best
         if self.judge and found:
-            around = [searches[i] for i in self.candidates.around(best) if error(i) < inf]
+            around = []
+            for i in self.candidates.around(best):
+                if (yield from error(i)) < inf:
+                    around.append(searches[i])
             found = _nearest(
                 (
                     (encoded, 0.0)
@@ -121,27 +126,27 @@ class Encoder:
                 ),
                 self.judge,
             )
-        return found or self._smallest(limit, file_size)
+        return found or (yield from self._smallest(limit, file_size))
 
-    def _search(self, search: Search, index: int, level: int) -> None:
+    def _search(self, search: Search, index: int, level: int) -> Quantising[None]:
         """Search the finest level of a working size, from a level on."""
         for _ in range(_MAX_PASSES):
             level = search.open(level)
-            trial = self._quantise(_slope(level), index)
+            trial = yield from self._quantise(_slope(level), index)
             search.expected &= trial.expected
             level = search.learn(level, search.offer(trial))
             if search.is_over:
                 break
         level, move = search.fails + 4, 4
         while search.best is None and level <= COARSEST:
-            size = search.offer(self._quantise(_slope(level), index))
+            size = search.offer((yield from self._quantise(_slope(level), index)))
             level += max(move, round(LEVELS_PER_OCTAVE * log2(size / search.limit)))
             move *= 2
 
-    def _smallest(self, limit: int, file_size: FileSize) -> Encoded:
+    def _smallest(self, limit: int, file_size: FileSize) -> Quantising[Encoded]:
         """Encode the coarsest file that there is."""
         search = Search(limit, file_size)
-        size = search.offer(self._quantise(_slope(COARSEST), 0))
+        size = search.offer((yield from self._quantise(_slope(COARSEST), 0)))
         if search.best is None:
             raise RateError(f"this image takes at least {size} bytes; {limit} are too few")
         return search.best
@@ -157,27 +162,46 @@ class Encoder:
         error = candidate.estimate(_slope(search.fits))[1]
         return search.fits, error * candidate.pixels**_BIAS
 
-    def _best(self, slope: float, quantised: Callable[[int], Trial]) -> int:
+    def _best(self, slope: float, trials: dict[int, Trial]) -> Quantising[int]:
         """Find the place of the best working size.
 
         It is the one that the statistics predict, but for small images and those that cost more or
         less than predicted; for them others are tried.
         """
         best = self.candidates.best(slope)
-        if quantised(best).expected and quantised(best).bits > _SMALL_BITS:
+        trial = yield from self._tried(trials, slope, best)
+        if trial.expected and trial.bits > _SMALL_BITS:
             return best
 
-        def cost(index: int) -> float:
-            return quantised(index).error + slope * quantised(index).bits
+        def cost(index: int) -> Quantising[float]:
+            trial = yield from self._tried(trials, slope, index)
+            return trial.error + slope * trial.bits
 
-        return self.candidates.descend(best, cost)
+        return (yield from self._descend(best, cost))
 
-    def _quantise(self, slope: float, index: int) -> Trial:
+    def _descend(self, index: int, cost: Callable[[int], Quantising[float]]) -> Quantising[int]:
+        """Search the place of least cost from another on, from neighbour to neighbour."""
+        while True:
+            costs: dict[int, float] = {}
+            for one in self.candidates.beside(index):
+                costs[one] = yield from cost(one)
+            best = min(costs, key=costs.__getitem__)
+            if best == index:
+                return index
+            index = best
+
+    def _tried(self, trials: dict[int, Trial], slope: float, index: int) -> Quantising[Trial]:
+        """Quantise at a working size, once."""
+        if index not in trials:
+            trials[index] = yield from self._quantise(slope, index)
+        return trials[index]
+
+    def _quantise(self, slope: float, index: int) -> Quantising[Trial]:
         candidate = self.candidates.at(index)
         step, weight = candidate.step(slope), candidate.weight(slope)
         bits, guess = candidate.estimate(slope)
         layers = len(_lengths(bits / 8))
-        found = quantizer.quantize(candidate.coefficients, step, self.model, weight, layers)
+        found = yield Quantization(candidate.coefficients, step, weight, layers)
         payloads = found.payloads
         if (needed := len(_lengths(found.bits / 8))) != layers:
             payloads = coder.encode(found.integers, step, self.model, needed)

@@ -15,17 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titokzip.entropy import block_features, pyramid_features, signs
-from titokzip.entropy.coder import size_condition
+from titokzip.entropy.band_coding import nonzero, size_condition
 from titokzip.entropy.contexts import Contexts
 from titokzip.entropy.neighbours import OWN, PHASES, Neighbours
 from titokzip.tokenizers.embedded.quantizer import step_size
 from titokzip.transform.bands import Band, in_order
-from titokzip.transform.pyramid import Integers
+from titokzip.transform.pyramid import Integers, stacked
 
 KINDS: Final[dict[str, ModuleType]] = {"pyramid": pyramid_features, "blocks": block_features}
 PHASE_INPUTS: Final = OWN + 2  # of each phase: its own features, the density so far, a constant
 CONSTANT: Final = 16  # a 1 among inputs, which are in sixteenths
 ROWS: Final = 3000  # of a table that an image gives at most
+_ALL: Final = slice(None)  # of the images side by side, of which there is one here
 _BITS, _LEAST_BITS, _POWER = 1000, 100, 0.6  # an image counts (1000 / bits) ^ 0.6
 
 
@@ -80,11 +81,12 @@ def collect(images: Iterable[tuple[Integers, int, float]], seed: int = 0) -> Tab
 def record(integers: Integers, step: int) -> Tables:
     """Note all that the context model is asked about the integers of one image."""
     planes, rows, columns = integers.blocks.shape[0], *integers.blocks.shape[-2:]
-    contexts = Contexts(planes, rows, columns, round(1024 * step_size(step)))
+    contexts = Contexts(planes, rows, columns, np.array([round(1024 * step_size(step))]))
+    alone = stacked([integers])
     size = size_condition(rows * columns)
     found: defaultdict[str, list[Rows]] = defaultdict(list)
     for band in in_order(planes, rows, columns):
-        values = band.of_integers(integers)
+        values = band.of_integers(alone)
         if not values.size:
             continue
         kind = "blocks" if band.level is None else "pyramid"
@@ -92,7 +94,7 @@ def record(integers: Integers, step: int) -> Tables:
         scalars = KINDS[kind].scalars(band, contexts)
         coded = bool(values.any())
         if band.level != 0:
-            found[f"{kind}.flags"].append(_rows(scalars[None], condition, np.array([coded])))
+            found[f"{kind}.flags"].append(_rows(scalars.T, condition, np.array([coded])))
             if not coded:
                 contexts.finish(band, None)
                 continue
@@ -100,7 +102,7 @@ def record(integers: Integers, step: int) -> Tables:
         noted = _Band(band, contexts, known, scalars, condition)
         for turn in range(len(PHASES)):
             noted.note(turn, values, found[f"{kind}.cells"], found[f"{kind}.signs"])
-        contexts.finish(band, values if coded or band.level == 0 else None)
+        contexts.finish(band, values)
     return {name: Rows.joined(tables) for name, tables in found.items() if tables}
 
 
@@ -116,8 +118,8 @@ class _Band:
 
     def __post_init__(self) -> None:
         features = KINDS["blocks" if self.band.level is None else "pyramid"]
-        self.maps = features.maps(self.band, self.contexts)
-        self.sign_maps = signs.maps(self.band, self.contexts)
+        self.maps = features.maps(self.band, self.contexts, _ALL)
+        self.sign_maps = signs.maps(self.band, self.contexts, _ALL)
 
     def note(
         self, turn: int, values: NDArray[np.int32], cells: list[Rows], of_signs: list[Rows]
@@ -131,18 +133,18 @@ class _Band:
         at = first + PHASE_INPUTS * turn
         inputs = np.zeros((part.size, first + PHASE_INPUTS * len(PHASES)), np.uint8)
         inputs[:, : len(maps)] = phase.of(maps).reshape(len(maps), -1).T
-        inputs[:, len(maps) : first] = self.scalars
-        inputs[:, at : at + OWN] = known.own_features(phase).T
-        inputs[:, at + OWN] = known.coded_density()
+        inputs[:, len(maps) : first] = self.scalars.T
+        inputs[:, at : at + OWN] = known.own_features(phase, _ALL).T
+        inputs[:, at + OWN] = known.coded_density(_ALL)
         inputs[:, at + OWN + 1] = CONSTANT
         cells.append(_rows(inputs, self.condition, np.abs(part).ravel()))
-        rows, columns = np.nonzero(part)
+        images, rows, columns = nonzero(part)
         if rows.size and self.band.level != 0:
-            place = rows * phase.stride + phase.row, columns * phase.stride + phase.column
-            found = signs.features(self.sign_maps, known, place)
-            positive = part[rows, columns] > 0
+            place = images, rows * phase.stride + phase.row, columns * phase.stride + phase.column
+            found = signs.features(self.sign_maps, known, _ALL, place)
+            positive = part[images, rows, columns] > 0
             of_signs.append(_rows(found.T.astype(np.int8), self.condition, positive))
-        known.learn(phase, part)
+        known.learn(phase, _ALL, part)
 
 
 def _rows(inputs: NDArray[Any], condition: tuple[int, int, int], targets: NDArray[Any]) -> Rows:

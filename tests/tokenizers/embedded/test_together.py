@@ -1,0 +1,127 @@
+"""Images that are coded side by side: each is as if it were alone."""
+
+import numpy as np
+import pytest
+from photos import photo
+from PIL import Image
+
+from titokzip.bitstream import container
+from titokzip.entropy import coder
+from titokzip.errors import FormatError, RateError
+from titokzip.images import plain
+from titokzip.rate_control import Rate
+from titokzip.tokenizers.embedded.quantizer import Quantization, quantize, quantize_many
+from titokzip.tokenizers.embedded.together import encode_together, in_groups
+from titokzip.transform import planes as conversion
+from titokzip.transform.bands import flatten
+from titokzip.transform.pyramid import analyse
+
+STEPS = 200, 120, 240, 160
+
+
+def coefficients(seed, width=72, height=48):
+    return analyse(conversion.to_planes(np.asarray(photo(width, height, seed))))
+
+
+def flat():
+    return analyse(conversion.to_planes(np.full((48, 72, 3), 90, np.uint8)))
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Images of one size that differ in what they hold, in step, weight and layers."""
+    planes = [coefficients(1), flat(), coefficients(2), coefficients(3)]
+    settings = zip(planes, STEPS, (0.14, 0.14, 0.3, 0.05), (1, 2, 1, 3), strict=True)
+    return [Quantization(*one) for one in settings]
+
+
+def test_quantised_together_they_are_as_alone(images, context_model):
+    for one, found in zip(images, quantize_many(images, context_model), strict=True):
+        alone = quantize(one.coefficients, one.step, context_model, one.weight, one.layers)
+        assert found.payloads == alone.payloads
+        assert (found.bits, found.error) == (alone.bits, alone.error)
+        assert np.array_equal(found.integers.blocks, alone.integers.blocks)
+
+
+@pytest.fixture(scope="module")
+def stored(images, context_model):
+    quantised = quantize_many(images, context_model)
+    return [
+        coder.Stored(found.payloads, one.step, one.layers)
+        for one, found in zip(images, quantised, strict=True)
+    ]
+
+
+def decoded(stored, model):
+    return coder.decode_many(stored, 3, 6, 9, model)
+
+
+def test_decoded_together_they_are_as_alone(stored, context_model):
+    cut = stored[3]._replace(payloads=stored[3].payloads[:2])  # without its last layer
+    some = [*stored, cut]
+    for one, found in zip(some, decoded(some, context_model), strict=True):
+        (alone,) = decoded([one], context_model)
+        assert np.array_equal(flatten(found), flatten(alone))
+
+
+def test_a_damaged_one_harms_no_other(stored, context_model):
+    random = np.random.default_rng(0)
+    while True:  # most bytes decode to something
+        bad = stored[0]._replace(payloads=[random.bytes(60)])
+        if isinstance(decoded([bad], context_model)[0], FormatError):
+            break
+    first, error, last = decoded([stored[0], bad, stored[2]], context_model)
+    assert isinstance(error, FormatError)
+    assert np.array_equal(first.blocks, decoded([stored[0]], context_model)[0].blocks)
+    assert np.array_equal(last.blocks, decoded([stored[2]], context_model)[0].blocks)
+
+
+def several():
+    """Images of sizes that recur, with and without colour and transparency."""
+    images = [photo(24, 16, 1), photo(16, 24, 2), photo(24, 16, 3), photo(24, 16, mode="L")]
+    clear = photo(24, 16, 8)
+    clear.putalpha(Image.linear_gradient("L").resize((24, 16)))
+    return [plain(image, keep_alpha=True) for image in [*images, clear]]
+
+
+@pytest.mark.parametrize("rate", [Rate(), Rate(max_bytes=60)])
+def test_files_do_not_depend_on_the_images_beside(embedded, rate):
+    images = several()
+    together = list(embedded.compress_many(images, rate, verify=True))
+    assert together == [embedded.compress(image, rate) for image in images]
+
+
+def test_pictures_do_not_depend_on_the_files_beside(embedded):
+    files = list(embedded.compress_many(several(), Rate()))
+    contents = [embedded.checked(container.unpack(data)) for data in files]
+    for data, image in zip(files, embedded.decompress_many(contents), strict=True):
+        assert image.tobytes() == embedded.decompress(data).tobytes()
+
+
+def test_one_that_fails_gives_its_error(embedded):
+    grey, long = (plain(Image.new("L", size, 90)) for size in ((32, 24), (60_000, 2)))
+    rate = Rate(max_bytes=12)
+    first, error, last = embedded.compress_many([grey, long, grey], rate)
+    assert isinstance(error, RateError)
+    assert first == last == embedded.compress(grey, rate)
+
+
+def test_another_error_ends_all(context_model):
+    def broken():
+        raise ZeroDivisionError
+        yield
+
+    with pytest.raises(ZeroDivisionError):
+        encode_together([broken()], context_model)
+
+
+def test_groups_are_as_large_as_memory_allows():
+    assert list(in_groups([3, 4, 5, 20, 1, 2], lambda one: one, 9)) == [[3, 4], [5], [20], [1, 2]]
+    assert list(in_groups([4, 5, 1], lambda one: one, 9)) == [[4, 5], [1]]
+    assert list(in_groups([], len, 9)) == []
+
+
+def test_nothing_is_read_ahead_of_a_group_that_is_full():
+    given = iter([9, 1, 1])
+    assert next(in_groups(given, lambda one: one, 9)) == [9]
+    assert list(given) == [1, 1]

@@ -1,0 +1,54 @@
+"""The integers of files, those of one size together."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from titokzip.bitstream.container import Contents
+from titokzip.bitstream.header import Header, TransformLayout
+from titokzip.entropy import coder
+from titokzip.entropy.context_model import ContextModel
+from titokzip.errors import FormatError, TitokzipError
+from titokzip.tokenizers.embedded.together import MOST_BLOCKS
+from titokzip.transform.pyramid import Integers
+from titokzip.transform.working_size import working_blocks
+
+_Shape = tuple[int, int, int]  # planes, and rows and columns of blocks
+
+
+def integers_of(files: Sequence[Contents], model: ContextModel) -> list[Integers | TitokzipError]:
+    """Decode the integers of files; one that cannot be decoded, or has none, gives its error."""
+    found: dict[int, Integers | TitokzipError] = {}
+    alike = defaultdict[_Shape, list[int]](list)
+    for number, contents in enumerate(files):
+        try:
+            alike[_shape(contents.header)].append(number)
+        except TitokzipError as error:
+            found[number] = error
+    for shape, numbers in alike.items():
+        most = max(1, MOST_BLOCKS // (shape[1] * shape[2]))
+        for start in range(0, len(numbers), most):
+            some = numbers[start : start + most]
+            stored = [_stored(files[number]) for number in some]
+            found |= zip(some, coder.decode_many(stored, *shape, model), strict=True)
+    return [found[number] for number in range(len(files))]
+
+
+def transform_layout(header: Header) -> TransformLayout:
+    """Give the layout of an image under the transform.
+
+    Raises:
+        FormatError: it has another.
+    """
+    if not isinstance(header.layout, TransformLayout):
+        raise FormatError("damaged: this model's files hold no tiles")
+    return header.layout
+
+
+def _shape(header: Header) -> _Shape:
+    blocks = transform_layout(header).blocks
+    return header.channels, *working_blocks(header.width, header.height, blocks)
+
+
+def _stored(contents: Contents) -> coder.Stored:
+    header = contents.header
+    return coder.Stored(contents.payloads, transform_layout(header).step, header.layers)

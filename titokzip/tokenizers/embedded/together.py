@@ -1,0 +1,71 @@
+"""Work on many images at once: what is alike is done together, as NumPy is quicker with much.
+
+An encoder is a generator that asks for quantisations and goes on with their results. Those that
+images of one size ask for are done side by side; none depends on the others.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, TypeVar
+
+from titokzip.entropy.context_model import ContextModel
+from titokzip.errors import TitokzipError
+from titokzip.tokenizers.embedded.quantizer import (
+    Quantising,
+    Quantization,
+    Quantized,
+    quantize_many,
+)
+
+T = TypeVar("T")
+
+MOST_BLOCKS: Final = 2**14  # of images that are coded side by side
+
+
+def encode_together(works: Sequence[Quantising[T]], model: ContextModel) -> list[T | TitokzipError]:
+    """Run encoders to their ends; one that fails gives its error."""
+    ends: dict[int, T | TitokzipError] = {}
+    asked: dict[int, Quantization] = {}
+
+    def go_on(number: int, quantized: Quantized | None) -> None:
+        try:
+            work = works[number]
+            asked[number] = next(work) if quantized is None else work.send(quantized)
+        except StopIteration as end:
+            ends[number] = end.value
+        except TitokzipError as error:
+            ends[number] = error
+
+    for number in range(len(works)):
+        go_on(number, None)
+    while asked:
+        numbers = _most_alike(asked)
+        images = [asked.pop(number) for number in numbers]
+        for number, quantized in zip(numbers, quantize_many(images, model), strict=True):
+            go_on(number, quantized)
+    return [ends[number] for number in range(len(works))]
+
+
+def in_groups(many: Iterable[T], size: Callable[[T], int], most: int) -> Iterator[list[T]]:
+    """Take what belongs together in memory: groups of a total size, or of one that is larger."""
+    group, total = list[T](), 0
+    for one in many:
+        if group and total + size(one) > most:
+            yield group
+            group, total = [], 0
+        group.append(one)
+        total += size(one)
+        if total >= most:
+            yield group
+            group, total = [], 0
+    if group:
+        yield group
+
+
+def _most_alike(asked: dict[int, Quantization]) -> list[int]:
+    """Choose which images are quantised next: as many of one size as may go side by side."""
+    alike = defaultdict[tuple[int, int, int], list[int]](list)
+    for number, one in asked.items():
+        alike[one.shape].append(number)
+    (_, rows, columns), numbers = max(alike.items(), key=lambda item: len(item[1]))
+    return numbers[: max(1, MOST_BLOCKS // (rows * columns))]
