@@ -15,8 +15,9 @@ from photos import photo
 from PIL import Image
 from toys import codec
 
-from titokzip.batch import Job, Options, compress_files, decompress_files
-from titokzip.batch.pipeline import Stages, run
+from titokzip.batch import Job, Options, Result, compress_files, decompress_files, whole
+from titokzip.batch.jobs import groups
+from titokzip.batch.pipeline import Stages, each, run
 from titokzip.batch.processes import Processes
 from titokzip.errors import ImageError, WorkerDied
 from titokzip.rate_control import Rate
@@ -74,7 +75,7 @@ def test_a_worker_that_dies_costs_one_file(tmp_path):
     jobs = [Job(tmp_path / str(i), tmp_path / f"{i}.out") for i in range(len(texts))]
     processes = Processes(2)
     stages = Stages(
-        lambda result: processes(workers.read, result),
+        each(lambda result: processes(workers.read, result)),
         lambda numbers: numbers,
         lambda result, number: result.job.target.write_text(str(10 * number)),
     )
@@ -82,6 +83,30 @@ def test_a_worker_that_dies_costs_one_file(tmp_path):
     assert [result.job for result in results] == jobs
     assert [type(result.error) is WorkerDied for result in results] == [t == "die" for t in texts]
     assert [job.target.exists() for job in jobs] == [text != "die" for text in texts]
+
+
+def test_a_group_that_a_worker_dies_of_is_done_file_by_file(tmp_path):
+    texts = ["1", "die", "3"]
+    for i, text in enumerate(texts):
+        (tmp_path / str(i)).write_text(text)
+    results = [Result(Job(tmp_path / str(i), None)) for i in range(3)]
+    with Processes(1) as processes:
+        found = whole.in_worker(processes, workers.Deadly(), results, [5, 6, 7])
+        alone = whole.in_worker(processes, workers.Deadly(), [Result(results[2].job)], [1])
+    assert found == [1015, None, 1037]
+    assert [type(result.error) for result in results] == [type(None), WorkerDied, type(None)]
+    assert [result.note for result in results] == ["read", "", "read"]
+    assert alone == [31]
+
+
+def test_groups_hold_so_many_files_and_bytes(tmp_path):
+    jobs = [Job(None, None, data=bytes(100)) for _ in range(40)]
+    assert [len(group) for group in groups(2)(iter(jobs))] == [16, 16, 8]
+    assert [len(group) for group in groups(2)(jobs)] == [5] * 8
+    jobs = [Job(None, None, data=bytes(size)) for size in (10, 2**20, 2**19, 2**19, 1)]
+    assert [len(group) for group in groups(1)(iter(jobs))] == [1, 1, 2, 1]
+    gone = Job(tmp_path / "gone.png", None)
+    assert list(groups(1)([gone])) == [[gone]]
 
 
 @pytest.fixture(scope="module")

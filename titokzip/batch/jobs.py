@@ -1,9 +1,16 @@
-"""One file to make of another: what is asked for, and what became of it."""
+"""One file to make of another: what is asked for, what became of it, and which go together."""
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
+from typing import Final
 
 from titokzip.bitstream.header import Header
+
+_MOST_FILES: Final = 16  # of a group
+_MOST_BYTES: Final = 2**20  # of the files of a group: large images gain nothing
+_GROUPS_PER_WORKER: Final = 4  # at the least, where the number of files is known
 
 
 @dataclass(frozen=True)
@@ -52,3 +59,34 @@ class Result:
     note: str = ""
     output: bytes | None = None  # of a job in memory
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
+
+
+def groups(workers: int) -> Callable[[Iterable[Job]], Iterator[list[Job]]]:
+    """Make what divides jobs into groups of small files that follow each other."""
+
+    def divided(jobs: Iterable[Job]) -> Iterator[list[Job]]:
+        most = _MOST_FILES
+        if isinstance(jobs, Sequence):
+            most = min(most, ceil(len(jobs) / (_GROUPS_PER_WORKER * workers)))
+        group, total = list[Job](), 0
+        for job in jobs:
+            size = _size_of(job)
+            if group and (len(group) == most or total + size > _MOST_BYTES):
+                yield group
+                group, total = [], 0
+            group.append(job)
+            total += size
+        if group:
+            yield group
+
+    return divided
+
+
+def _size_of(job: Job) -> int:
+    """Give the bytes of a file, 0 if that is not known."""
+    if job.data is not None or job.source is None:
+        return job.held
+    try:
+        return job.source.stat().st_size
+    except OSError:
+        return 0  # reading it says what is wrong

@@ -1,4 +1,7 @@
-"""Files through three stages: read ahead in threads, work here, write behind in threads."""
+"""Files through three stages: read ahead in threads, work here, write behind in threads.
+
+Files are read in groups, of one where `Stages` does not say otherwise.
+"""
 
 import time
 from collections import deque
@@ -6,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final, Generic, TypeVar
 
 from titokzip.batch.delivery import refuse_overwriting
@@ -24,13 +28,26 @@ _AHEAD: Final = 2  # files that are begun for every process, so that a slow one 
 class Stages(Generic[A, B]):
     """What is done with every file: `work` sees what was read of many, in order.
 
-    Reading and writing are called from several threads.
+    Reading and writing are called from several threads. `read` takes a group, and gives None for
+    files whose results have got errors.
     """
 
-    read: Callable[[Result], A]
+    read: Callable[[list[Result]], Sequence[A | None]]
     work: Callable[[Iterator[A]], Iterator[B | TitokzipError]]
     write: Callable[[Result, B], None]
     size: Callable[[A], int] = lambda _: 0  # bytes of what was read
+    groups: Callable[[Iterable[Job]], Iterable[list[Job]]] = lambda jobs: ([job] for job in jobs)
+
+
+def each(read: Callable[[Result], A]) -> Callable[[list[Result]], list[A | None]]:
+    """Make what reads files one by one of what reads a file."""
+
+    def alone(result: Result) -> A | None:
+        with reported(result, "read"):
+            return read(result)
+        return None
+
+    return lambda results: [alone(result) for result in results]
 
 
 def run(
@@ -40,33 +57,30 @@ def run(
     threads = max(options.threads, processes.count)
     window = _AHEAD * processes.count or options.threads
 
-    def attempt(job: Job) -> tuple[Result, A | None]:
-        result = Result(job)
-        with _reported(result, "read"):
-            if job.error:
-                raise job.error
-            refuse_overwriting(job, options)
-            return result, stages.read(result)
-        return result, None
+    def attempt(group: list[Job]) -> list[tuple[Result, A | None]]:
+        results = [_begun(job, options) for job in group]
+        good = [result for result in results if not result.error]
+        items = dict(zip(map(id, good), stages.read(good), strict=True))
+        return [(result, items.get(id(result))) for result in results]
 
     def finish(result: Result, output: B) -> Result:
-        with _reported(result, "write"):
+        with reported(result, "write"):
             stages.write(result, output)
         return result
 
-    def size(read: tuple[Result, A | None]) -> int:
-        result, item = read
-        return result.job.held + (0 if item is None else stages.size(item))
+    def size(group: list[tuple[Result, A | None]]) -> int:
+        held = sum(result.job.held for result, _ in group)
+        return held + sum(stages.size(item) for _, item in group if item is not None)
 
     with _pool(threads) as readers, _pool(threads) as writers, processes:
         writing: deque[Future[Result]] = deque()
         # A job alone is read here: Ctrl-C would not end a thread that waits for standard input.
         reads = (
-            map(attempt, jobs)
+            map(attempt, [[*jobs]])
             if isinstance(jobs, Sequence) and len(jobs) == 1
-            else ahead(readers, attempt, jobs, window, size, _READ_AHEAD)
+            else ahead(readers, attempt, stages.groups(jobs), window, size, _READ_AHEAD)
         )
-        for result, output in _Worked(stages.work, reads).results():
+        for result, output in _Worked(stages.work, chain.from_iterable(reads)).results():
             if output is None:
                 yield from _drained(writing)
                 yield result
@@ -75,6 +89,15 @@ def run(
                 if len(writing) > threads:
                     yield writing.popleft().result()
         yield from _drained(writing)
+
+
+def _begun(job: Job, options: Options) -> Result:
+    result = Result(job)
+    with reported(result, "read"):
+        if job.error:
+            raise job.error
+        refuse_overwriting(job, options)
+    return result
 
 
 @contextmanager
@@ -133,7 +156,7 @@ class _Worked(Generic[A, B]):
 
     def _alone(self, result: Result, item: A) -> tuple[Result, B | None]:
         begun = time.perf_counter()
-        with _reported(result, "network"):
+        with reported(result, "network"):
             return _settled(result, next(self.work(iter([item]))), begun)
         return result, None
 
@@ -152,15 +175,7 @@ def _drained(writing: deque[Future[Result]]) -> Iterator[Result]:
 
 
 @contextmanager
-def timed(result: Result, stage: str) -> Iterator[None]:
-    """Time a stage of a job."""
-    begun = time.perf_counter()
-    yield
-    result.seconds[stage] = time.perf_counter() - begun
-
-
-@contextmanager
-def _reported(result: Result, stage: str) -> Iterator[None]:
+def reported(result: Result, stage: str) -> Iterator[None]:
     """Time a stage of a job, and keep what it raises for the report."""
     begun = time.perf_counter()
     try:
@@ -173,4 +188,4 @@ def _reported(result: Result, stage: str) -> Iterator[None]:
         result.error = MemoryError(
             "out of memory" if isinstance(error, MemoryError) else "out of memory on the device"
         )
-    result.seconds.setdefault(stage, time.perf_counter() - begun)
+    result.seconds[stage] = result.seconds.get(stage, 0.0) + time.perf_counter() - begun
