@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from titokzip.entropy.matrices import Integers, product
 from titokzip.entropy.neighbours import PHASES, Features
+
+Integers = NDArray[np.float32]  # integers, as floats for the matrix products
 
 LOGITS = 4  # nonzero, above 1, above 2, size class of the rest
 LOGIT_LIMIT = 192  # logits are -192 to 191, in sixteenths of a natural unit
@@ -45,7 +46,7 @@ class Network:
 
         Scalars are [G, A], biases [H, A].
         """
-        sums = product(self.maps, maps.reshape(len(maps), -1)).reshape(-1, *maps.shape[1:])
+        sums = (self.maps @ maps.reshape(len(maps), -1)).reshape(-1, *maps.shape[1:])
         sums += (bias + self.scalars @ scalars)[:, :, None, None]
         return sums
 
@@ -57,17 +58,15 @@ class Network:
         self, hidden: Integers, phase: int, own: Features, coded: Features
     ) -> NDArray[np.intp]:
         """Finish a phase: logits [4, A * n] + 192, given its own features [4, A * n]."""
-        first = PHASES[phase].of(hidden).reshape(*hidden.shape[:2], -1)
         bias = self.phase[phase][:, None] + np.multiply.outer(self.coded[phase], coded)
-        first = first + bias[:, :, None]
+        first = PHASES[phase].of(hidden) + bias[:, :, None, None]
         first = first.reshape(len(hidden), -1)
         if phase:
-            first += product(self.own[phase], own)
-        first = _activate(first, _FIRST)
-        second = product(self.second, first) + self.second_bias[:, None]
-        second = _activate(second, _SECOND)
-        last = (product(self.last, second) + self.last_bias[:, None]) * np.float32(_LAST)
-        return to_logits(last)
+            first += self.own[phase] @ own
+        second = self.second @ _activate(first, _FIRST)
+        second += self.second_bias[:, None]
+        last = self.last @ _activate(second, _SECOND)
+        return to_logits((last + self.last_bias[:, None]) * np.float32(_LAST))
 
 
 def to_logits(sums: Integers) -> NDArray[np.intp]:

@@ -13,8 +13,6 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from titokzip.entropy.matrices import product
-
 T = TypeVar("T", bound=np.generic)
 
 Features = NDArray[np.float32]  # integers 0 to 240, as floats for the matrix products
@@ -203,4 +201,4 @@ class Neighbours:
         cells = _cells(count, self.height, self.width, phase.stride, phase.row, phase.column)
         places = cells[some].ravel() + phase.steps(width)[:, None]
         around = self.padded.reshape(-1).take(places).astype(np.float32)
-        return logarithm(product(phase.sums, around).astype(np.int16))
+        return logarithm((phase.sums @ around).astype(np.int16))
