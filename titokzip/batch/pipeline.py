@@ -162,7 +162,7 @@ class _Worked(Generic[A, B]):
 
 
 def _settled(result: Result, output: B | TitokzipError, begun: float) -> tuple[Result, B | None]:
-    result.seconds["network"] = time.perf_counter() - begun
+    result.seconds.setdefault("network", time.perf_counter() - begun)  # unless a worker timed it
     if isinstance(output, TitokzipError):
         result.error = output
         return result, None
