@@ -70,16 +70,15 @@ def code_bands(
         images = coded.nonzero()[0]
         some: Some = slice(None) if coded.all() else images
         known = contexts.begin(band)
-        bias = networks.cells.bias(index, conditions[some], size)
+        bias = networks.cells.bias(index, conditions[some], size, scalars[:, some])
         maps = features.maps(band, contexts, some)
-        hidden = networks.cells.hidden(maps, scalars[:, some], bias)
         sign_logits = _SignLogits(band, contexts, some, networks.signs[index])
         for turn, phase in enumerate(PHASES):
             cells = phase.of(values)
             if not cells.size:
                 continue
             own, density = known.own_features(phase, some), known.coded_density(some)
-            logits = networks.cells.logits(hidden, turn, own, density)
+            logits = networks.cells.logits(maps, turn, own, density, bias)
             found = source.values(band, phase, logits, partial(sign_logits, phase))
             cells[some] = found
             known.learn(phase, some, found)

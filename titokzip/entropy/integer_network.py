@@ -8,6 +8,7 @@ A of them with something in a band.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,28 +42,31 @@ class Network:
     last: Integers  # [4, K], int8
     last_bias: Integers  # [4], int16
 
-    def hidden(self, maps: Features, scalars: Features, bias: Integers) -> Integers:
-        """Sum what is known of cells [F, A, h, w] before the first phase: [H, A, h, w].
+    @cached_property
+    def inputs(self) -> list[Integers]:
+        """The weights [H, F + 4] of the features of each phase: maps, and those of its own."""
+        return [np.concatenate([self.maps, own], axis=1) for own in self.own]
 
-        Scalars are [G, A], biases [H, A].
-        """
-        sums = (self.maps @ maps.reshape(len(maps), -1)).reshape(-1, *maps.shape[1:])
-        sums += (bias + self.scalars @ scalars)[:, :, None, None]
-        return sums
-
-    def bias(self, band: int, steps: Features, size: int) -> Integers:
-        """Give the biases [H, N] of a class of bands, under step indices [N] and a size."""
-        return _biases(self.band[band], self.step[band], self.size[band], steps, size)
+    def bias(self, band: int, steps: Features, size: int, scalars: Features) -> Integers:
+        """Give the biases [H, N] of a class of bands, by steps [N], size and scalars [G, N]."""
+        bias = _biases(self.band[band], self.step[band], self.size[band], steps, size)
+        return bias + self.scalars @ scalars
 
     def logits(
-        self, hidden: Integers, phase: int, own: Features, coded: Features
+        self, maps: Features, phase: int, own: Features, coded: Features, bias: Integers
     ) -> NDArray[np.intp]:
-        """Finish a phase: logits [4, A * n] + 192, given its own features [4, A * n]."""
-        bias = self.phase[phase][:, None] + np.multiply.outer(self.coded[phase], coded)
-        first = PHASES[phase].of(hidden) + bias[:, :, None, None]
-        first = first.reshape(len(hidden), -1)
-        if phase:
-            first += self.own[phase] @ own
+        """Give the logits [4, A * n] + 192 of a phase of a band with maps [F, A, h, w].
+
+        Own features are [4, A * n], densities of what is coded [A], biases [H, A].
+        """
+        cells = PHASES[phase].of(maps)
+        features = np.empty((len(maps) + len(own), *cells.shape[1:]), np.float32)
+        features[: len(maps)] = cells
+        features[len(maps) :] = own.reshape(-1, *cells.shape[1:])
+        first = self.inputs[phase] @ features.reshape(len(features), -1)
+        bias = bias + self.phase[phase][:, None] + np.multiply.outer(self.coded[phase], coded)
+        by_image = first.reshape(*bias.shape, -1)
+        by_image += bias[:, :, None]
         second = self.second @ _activate(first, _FIRST)
         second += self.second_bias[:, None]
         last = self.last @ _activate(second, _SECOND)
