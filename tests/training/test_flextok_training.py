@@ -77,6 +77,18 @@ def test_numbers_of_tokens_are_drawn_as_the_paper_says(how, values):
         assert float((counts - 1 / len(values)).abs().max()) < 0.03
 
 
+def test_an_evaluation_looks_at_all_images(autoencoder, monkeypatch):
+    images = batch(32, 6)
+    task = task_of.flextok(recipe(autoencoder), 0)
+    task.prepare(images)
+    decoded = []
+    decode = task._decode
+    monkeypatch.setattr(task, "_decode", lambda tokens: decoded.append(tokens) or decode(tokens))
+    measured = task.evaluate(images)
+    assert [tuple(tokens.shape) for tokens in decoded] == [(6, 1), (6, 4), (6, 16)]
+    assert {"flow", "psnr_1", "psnr_4", "psnr_16"} < measured.keys()
+
+
 @pytest.fixture
 def autoencoder(tmp_path):
     return scripts.write(scripts.Shuffle(), tmp_path / "shuffle.pt")

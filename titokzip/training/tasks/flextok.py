@@ -33,7 +33,7 @@ from titokzip.training.tasks.task import Judge, Outcome, Task, frozen, scaled
 
 _TIME, _NOISE, _KEPT, _DROPPED = 1, 2, 3, 4  # what random numbers are drawn for
 LENGTHS: Final = (1, 4, 16, 64, 256)  # that are shown
-SHOWN: Final = 4  # images that an evaluation decodes
+SHOWN: Final = 4  # images on a sheet
 SAMPLINGS: Final = ("uniform", "pow2", "uniform_pow2")  # of how many tokens are kept
 
 
@@ -120,11 +120,10 @@ class FlexTokTask(Task):
     @torch.no_grad()
     def evaluate(self, samples: Batch) -> dict[str, float]:
         """Measure the flow's loss on held-out images, PSNR by tokens kept, and tokens used."""
-        few = {key: value[:SHOWN] for key, value in samples.items()}
-        images = scaled(few["image"])
+        images = scaled(samples["image"])
         tokens = self.model.encode(images)
         measured = {"flow": float(self(samples, 0).loss)}
-        measured |= code_usage(self.model.encode(scaled(samples["image"])), self.model.vocabulary)
+        measured |= code_usage(tokens, self.model.vocabulary)
         for count in self._lengths():
             measured[f"psnr_{count}"] = psnr(self._decode(tokens[:, :count]), images)
         return measured
