@@ -7,12 +7,15 @@
 
 Both get the same weights and the same noise. Prints a line of JSON a network: the largest
 difference of logits relative to their deviation, the relative difference of the loss and of its
-gradient's norm, and for the three published settings how many of the sampled tokens are equal.
+gradient's norm, and for the three published settings how many of the sampled tokens are equal, and
+after how many of the steps all tokens are, masked ones too.
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,13 +50,13 @@ def official(config: MaskGITConfig) -> nn.Module:
     return theirs.eval()
 
 
-def sampled(theirs: nn.Module, how: Any) -> torch.Tensor:
+def sampled(theirs: nn.Module, labels: torch.Tensor, how: Any, noise: Any) -> torch.Tensor:
     """Sample by the official code, its uniform noise replaced by that of our tests."""
-    noise, plain = cases.Noise(), torch.Tensor.uniform_
+    plain = torch.Tensor.uniform_
     torch.Tensor.uniform_ = lambda tensor, *_: tensor.copy_(noise(tensor.shape[1:]))
     try:
         return theirs.generate(
-            cases.LABELS.clone(),
+            labels.clone(),
             guidance_scale=how.guidance,
             guidance_decay=how.decay,
             guidance_scale_pow=how.power,
@@ -65,13 +68,33 @@ def sampled(theirs: nn.Module, how: Any) -> torch.Tensor:
         torch.Tensor.uniform_ = plain
 
 
-def compare(name: str, config: MaskGITConfig, settings: dict[str, Any]) -> dict[str, Any]:
+@contextmanager
+def steps_of(network: nn.Module, noise: Any) -> Iterator[list[torch.Tensor]]:
+    """List the tokens that each step of sampling begins with; a step asks for noise twice."""
+    seen: list[torch.Tensor] = []
+    plain = network.forward
+
+    def forward(tokens: torch.Tensor, *args: Any, **options: Any) -> Any:
+        if noise.calls == 2 * len(seen):  # guidance asks the network again
+            seen.append(tokens.clone())
+        return plain(tokens, *args, **options)
+
+    network.forward = forward
+    try:
+        yield seen
+    finally:
+        del network.forward
+
+
+def compare(
+    name: str, config: MaskGITConfig, settings: dict[str, Any], count: int
+) -> dict[str, Any]:
     """Compare one network."""
     from modeling.modules.losses import MLMLoss
     from omegaconf import OmegaConf
 
     theirs, ours = official(config), cases.maskgit(config)
-    tokens, labels = cases.tokens(config), cases.LABELS
+    tokens, labels = cases.tokens(config, count), cases.LABELS[:count]
     with torch.no_grad():
         logits = theirs(tokens, labels.clone(), cond_drop_prob=0.0)
         mine = ours(tokens, labels)
@@ -104,9 +127,14 @@ def compare(name: str, config: MaskGITConfig, settings: dict[str, Any]) -> dict[
         "gradient_difference": float((norms[0] - norms[1]).abs() / norms[1]),
     }
     for setting, how in settings.items():
-        drawn = sample(ours, labels, how, cases.Noise())
-        equal = drawn == sampled(theirs, how)
+        noise, same_noise = cases.Noise(count), cases.Noise(count)
+        with steps_of(ours, noise) as steps, steps_of(theirs, same_noise) as their_steps:
+            drawn = sample(ours, labels, how, noise)
+            other = sampled(theirs, labels, how, same_noise)
+        equal = drawn == other
         result[setting] = f"{int(equal.sum())} of {equal.numel()} tokens equal"
+        alike = map(torch.equal, [*steps[1:], drawn], [*their_steps[1:], other])
+        result[f"{setting}_steps"] = f"{sum(alike)} of {how.steps} steps equal"
         if config.length <= 16:
             result[f"{setting}_tokens"] = drawn[:2].tolist()
     return result
@@ -116,16 +144,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkout", type=Path)
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--count", type=int, default=cases.COUNT, help="samples, at least 3")
     args = parser.parse_args()
     sys.path.insert(0, str(args.checkout))
     if not args.full:
         for kind, config in {"bert": cases.BERT, "uvit": cases.UVIT}.items():
-            print(json.dumps(compare(kind, config, cases.PUBLISHED)), flush=True)
+            print(json.dumps(compare(kind, config, cases.PUBLISHED, args.count)), flush=True)
         return
     for name, release in GENERATORS.items():
         config = replace(release.config, dropout=0.0)
         how = {name: release.config.sampling}
-        print(json.dumps(compare(name, config, how)), flush=True)
+        print(json.dumps(compare(name, config, how, args.count)), flush=True)
 
 
 if __name__ == "__main__":

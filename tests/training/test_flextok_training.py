@@ -4,6 +4,7 @@ Recorded by benchmarks/flextok_training.py with apple/ml-flextok @ 87d00cc, on t
 latents, noise and times.
 """
 
+import math
 from dataclasses import replace
 
 import flextok_cases as cases
@@ -75,6 +76,28 @@ def test_numbers_of_tokens_are_drawn_as_the_paper_says(how, values):
     if how != "uniform_pow2":
         counts = torch.bincount(kept)[sorted(values)] / 4000
         assert float((counts - 1 / len(values)).abs().max()) < 0.03
+
+
+def test_times_are_logit_normal_and_shifted_towards_noise_if_asked():
+    seeds = torch.arange(4000)
+    plain, shifted = (task_of.draw_times(seeds, shift) for shift in (1.0, 3.0))
+    assert float(plain.logit().mean()) == pytest.approx(0, abs=0.05)
+    assert float(plain.logit().std()) == pytest.approx(1, abs=0.05)
+    torch.testing.assert_close(shifted.logit(), plain.logit() + math.log(3), rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="shift is above 0, not 0"):
+        replace(TINY.losses, shift=0.0)
+
+
+def test_an_evaluation_looks_at_all_images(autoencoder, monkeypatch):
+    images = batch(32, 6)
+    task = task_of.flextok(recipe(autoencoder), 0)
+    task.prepare(images)
+    decoded = []
+    decode = task._decode
+    monkeypatch.setattr(task, "_decode", lambda tokens: decoded.append(tokens) or decode(tokens))
+    measured = task.evaluate(images)
+    assert [tuple(tokens.shape) for tokens in decoded] == [(6, 1), (6, 4), (6, 16)]
+    assert {"flow", "psnr_1", "psnr_4", "psnr_16"} < measured.keys()
 
 
 @pytest.fixture

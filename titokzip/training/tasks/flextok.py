@@ -33,7 +33,7 @@ from titokzip.training.tasks.task import Judge, Outcome, Task, frozen, scaled
 
 _TIME, _NOISE, _KEPT, _DROPPED = 1, 2, 3, 4  # what random numbers are drawn for
 LENGTHS: Final = (1, 4, 16, 64, 256)  # that are shown
-SHOWN: Final = 4  # images that an evaluation decodes
+SHOWN: Final = 4  # images on a sheet
 SAMPLINGS: Final = ("uniform", "pow2", "uniform_pow2")  # of how many tokens are kept
 
 
@@ -43,6 +43,7 @@ class FlowLosses:
 
     kept: str = "pow2"  # how the number of tokens kept is drawn
     dropout: float = 0.1  # share of images of which nothing is told
+    shift: float = 1.0  # how far times are moved towards noise, where tokens say most
     repa: float = 1.0  # weight of the features' distance, where a network is given
     repa_block: int = 1  # of the decoder, whose patches are compared
     repa_width: int = 2048  # of the map from one to the other
@@ -52,6 +53,8 @@ class FlowLosses:
     def __post_init__(self) -> None:
         if self.kept not in SAMPLINGS:
             raise ValueError(f"kept is {', '.join(SAMPLINGS)}, not {self.kept!r}")
+        if self.shift <= 0:
+            raise ValueError(f"shift is above 0, not {self.shift:g}")
 
 
 class FlexTokTask(Task):
@@ -91,7 +94,7 @@ class FlexTokTask(Task):
         kept = draw_kept(seeds, self.model.length, self.losses.kept)
         dropped = uniform(seeds, _DROPPED) < self.losses.dropout
         condition = flextok_forward.registers(decoder, codes, kept, dropped)
-        times = normal(seeds, _TIME, (1,))[:, 0].sigmoid()
+        times = draw_times(seeds, self.losses.shift)
         noise = normal(seeds, _NOISE, latents.shape[1:])
         mixed = torch.lerp(latents, noise, times[:, None, None, None])
         tap = None if self.features is None else self.losses.repa_block
@@ -120,11 +123,10 @@ class FlexTokTask(Task):
     @torch.no_grad()
     def evaluate(self, samples: Batch) -> dict[str, float]:
         """Measure the flow's loss on held-out images, PSNR by tokens kept, and tokens used."""
-        few = {key: value[:SHOWN] for key, value in samples.items()}
-        images = scaled(few["image"])
+        images = scaled(samples["image"])
         tokens = self.model.encode(images)
         measured = {"flow": float(self(samples, 0).loss)}
-        measured |= code_usage(self.model.encode(scaled(samples["image"])), self.model.vocabulary)
+        measured |= code_usage(tokens, self.model.vocabulary)
         for count in self._lengths():
             measured[f"psnr_{count}"] = psnr(self._decode(tokens[:, :count]), images)
         return measured
@@ -165,6 +167,15 @@ class FlexTokTask(Task):
         projected = self.projector(patches).float()
         cosine = F.cosine_similarity(projected, wanted.flatten(2).mT, dim=-1)
         return 1 - cosine.mean()
+
+
+def draw_times(seeds: Tensor, shift: float) -> Tensor:
+    """Draw the time [B] of each image, in 0..1: logit-normal, shifted towards noise at 1.
+
+    The shift is that of Esser et al. (2024, arXiv:2403.03206): the odds of noise times `shift`.
+    """
+    times = normal(seeds, _TIME, (1,))[:, 0].sigmoid()
+    return shift * times / (1 + (shift - 1) * times)
 
 
 def draw_kept(seeds: Tensor, length: int, how: str) -> Tensor:
