@@ -158,24 +158,26 @@ def test_a_lossless_file_wins_where_it_fits():
     """It is not made of images that are far too large for it."""
     made = []
 
-    def exact(image):
-        made.append(image.size)
+    def exact(image, quickly):
+        made.append((image, quickly))
         file = io.BytesIO()
         image.save(file, "WEBP", lossless=True)
         return file.getvalue()
 
     flat, noise = Image.new("RGB", (60, 40), "red"), Image.effect_noise((60, 40), 80).convert("RGB")
+    middling = photo(60, 40)
     one = codec(bare=False, exact=exact)
     small, large = one.encode(flat, [10, 400])
     assert small is None
     assert large.setting == "lossless"
     assert np.array_equal(np.asarray(one.decode(large, flat.size)), np.asarray(flat))
     assert one.encode(noise, [60])[0] is None or one.encode(noise, [60])[0].setting != "lossless"
-    assert made == [flat.size]
+    assert one.encode(middling, [400])[0].setting != "lossless"
+    assert made == [(flat, True), (flat, False), (middling, True)]
 
 
 def test_an_image_that_no_lossless_file_holds_is_searched():
-    def exact(image):
+    def exact(image, quickly):
         raise CodecFailed("too large")
 
     (encoded,) = codec(bare=False, exact=exact).encode(photo(60, 40), [400])

@@ -30,7 +30,7 @@ HOW_TO_GET = dict.fromkeys(BASELINES, _PILLOW_HAS) | {
 _PERCENT = tuple(float(level) for level in range(101))
 Save = Callable[[Image.Image, float], bytes]
 Load = Callable[[bytes, Size, bool], Image.Image]
-Exact = Callable[[Image.Image], bytes]
+Exact = Callable[[Image.Image, bool], bytes]
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,9 @@ def _save(
     return file.getvalue()
 
 
-def _webp_exact(image: Image.Image) -> bytes:
-    return _save("WEBP", lambda _: {"lossless": True, "quality": 100, "method": 6}, image, 100)
+def _webp_exact(image: Image.Image, quickly: bool) -> bytes:
+    effort = {"quality": 75, "method": 4} if quickly else {"quality": 100, "method": 6}
+    return _save("WEBP", lambda _: {"lossless": True, **effort}, image, 100)
 
 
 def _load(data: bytes, _: Size, grey: bool) -> Image.Image:
@@ -153,11 +154,13 @@ def _jxl_save(image: Image.Image, level: float) -> bytes:
     return bytes(data)
 
 
-def _jxl_exact(image: Image.Image) -> bytes:
+def _jxl_exact(image: Image.Image, quickly: bool) -> bytes:
     import imagecodecs
 
-    pixels = np.asarray(image)
-    return bytes(imagecodecs.jpegxl_encode(pixels, effort=9, lossless=True, usecontainer=False))
+    data = imagecodecs.jpegxl_encode(
+        np.asarray(image), effort=5 if quickly else 9, lossless=True, usecontainer=False
+    )
+    return bytes(data)
 
 
 def _jxl_load(data: bytes, _: Size, grey: bool) -> Image.Image:

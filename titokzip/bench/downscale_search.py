@@ -22,7 +22,8 @@ from titokzip.bench.metrics import Pixels, psnr
 SCALES = (1, 0.75, 0.625, 0.5, 0.375, 0.25, 0.1875, 0.125, 0.09, 0.0625, 0.045, 0.032)
 _LIKELY_DOUBLING = 0.1  # of the range of qualities, for a file of twice the bytes
 _LIKELY_BPP = 0.2  # of a coded pixel, at the scale that wins
-_HOPELESS = 100  # budgets that an image takes as a PNG; its lossless file is not tried then
+# Budgets that an image takes as a PNG, or by a codec's quick lossless mode: it is not tried then.
+_HOPELESS, _HOPELESS_QUICKLY = 100, 3
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Searched:
     load: Callable[[bytes, Size, bool], Image.Image]
     bare: bool = True  # budgets limit the codestream, else the whole file
     cache: Cache = field(default_factory=Cache)
-    exact: Callable[[Image.Image], bytes] | None = None  # its lossless mode
+    exact: Callable[[Image.Image, bool], bytes] | None = None  # lossless: quickly, or at its best
 
     def encode(self, image: Image.Image, budgets: Sequence[int]) -> list[Encoded | None]:
         """Search scales and qualities for the best PSNR within each budget.
@@ -79,7 +80,9 @@ class Searched:
             return None
         key = hash_of("lossless", self.name, self.note, hash_of_pixels(image))
         try:
-            return self._kept(key, lambda: exact(image))
+            if len(exact(image, True)) > _HOPELESS_QUICKLY * budget:
+                return None
+            return self._kept(key, lambda: exact(image, False))
         except CodecFailed:  # it may be too large
             return None
 
