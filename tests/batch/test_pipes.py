@@ -10,7 +10,7 @@ from jobs import compressed, decompressed, image_jobs, names
 from photos import photo
 from PIL import Image
 
-from titokzip.batch import Job, Options, whole
+from titokzip.batch import Job, Options, ends
 from titokzip.bitstream import container
 
 
@@ -45,7 +45,7 @@ def test_a_stream_without_an_end_is_refused(monkeypatch):
         buffer = io.BytesIO(bytes(1000))
 
     monkeypatch.setattr(sys, "stdin", Endless())
-    monkeypatch.setattr(whole, "_IMAGE_BYTES", 999)
+    monkeypatch.setattr(ends, "_IMAGE_BYTES", 999)
     (result,) = compressed([Job(None, None)])
     assert str(result.error) == "more than 999 bytes are not read"
 

@@ -16,10 +16,13 @@ from PIL import Image
 from toys import codec
 
 from titokzip.batch import Job, Options, Result, compress_files, decompress_files, whole
+from titokzip.batch.ends import Coded, Form
 from titokzip.batch.jobs import groups
 from titokzip.batch.pipeline import Stages, each, run
 from titokzip.batch.processes import Processes
-from titokzip.errors import ImageError, WorkerDied
+from titokzip.bitstream import container
+from titokzip.errors import ImageError, OutputExists, WorkerDied
+from titokzip.images import plain
 from titokzip.rate_control import Rate
 
 TWO = Options(processes=2)
@@ -99,12 +102,55 @@ def test_a_group_that_a_worker_dies_of_is_done_file_by_file(tmp_path):
     assert alone == [31]
 
 
+def test_where_no_worker_starts_each_file_says_so(tmp_path, monkeypatch):
+    def refused(_):
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(Processes, "_started", refused)
+    results = [Result(Job(tmp_path / name, None)) for name in "ab"]
+    with Processes(1) as processes:
+        assert whole.in_worker(processes, workers.Deadly(), results, [1, 2]) == [None, None]
+    assert [type(result.error) for result in results] == [BlockingIOError] * 2
+
+
+def test_no_worker_starts_where_nothing_is_to_be_done(tmp_path, monkeypatch, embedded):
+    monkeypatch.setattr("titokzip.batch.processes._Worker", None)
+    jobs = image_jobs(tmp_path, 4)
+    for job in jobs:
+        job.target.write_bytes(b"there")
+    results = list(compress_files(jobs, embedded, Rate(), TWO))
+    assert [type(result.error) for result in results] == [OutputExists] * 4
+
+
+def test_what_a_worker_wrote_before_it_died_is_taken_if_it_is_the_same(tmp_path, embedded):
+    data = embedded.compress(plain(Image.new("L", (24, 16), 90)))
+    (tmp_path / "a.ttk").write_bytes(data)
+    contents = embedded.checked(container.unpack(data))
+    form, files = Form(None, False, None, Options()), [Coded(embedded, contents)]
+
+    def again(name):
+        result = Result(Job(tmp_path / "a.ttk", tmp_path / name), header=contents.header)
+        whole.Decompressing(form).again()([result], files)
+        return result
+
+    first = again("a.png")
+    second = again("a.png")
+    assert (first.error, second.error) == (None, None)
+    assert second.out_bytes == first.out_bytes == (tmp_path / "a.png").stat().st_size
+    (tmp_path / "b.png").write_bytes(b"of another program")
+    assert type(again("b.png").error) is OutputExists
+    assert (tmp_path / "b.png").read_bytes() == b"of another program"
+
+
 def test_groups_hold_so_many_files_and_bytes(tmp_path):
     jobs = [Job(None, None, data=bytes(100)) for _ in range(40)]
     assert [len(group) for group in groups(2)(iter(jobs))] == [16, 16, 8]
     assert [len(group) for group in groups(2)(jobs)] == [5] * 8
     jobs = [Job(None, None, data=bytes(size)) for size in (10, 2**20, 2**19, 2**19, 1)]
     assert [len(group) for group in groups(1)(iter(jobs))] == [1, 1, 2, 1]
+    os.mkfifo(tmp_path / "pipe")
+    piped, given = Job(tmp_path / "pipe", None), Job(None, None, data=b"1")
+    assert list(groups(1)(iter([given, piped, given]))) == [[given], [piped], [given]]
     gone = Job(tmp_path / "gone.png", None)
     assert list(groups(1)([gone])) == [[gone]]
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, Union
 from titokzip import images
 from titokzip.batch import whole
 from titokzip.batch.delivery import deliver, read_all
+from titokzip.batch.ends import Coded, Facts, Form, Source, deliver_image, facts
 from titokzip.batch.jobs import Job, Options, Result, groups
 from titokzip.batch.pipeline import Stages, each, run
 from titokzip.batch.processes import Processes
-from titokzip.batch.whole import Coded, Done, Facts, Form, Source, facts
+from titokzip.batch.whole import Done
 from titokzip.bitstream import container
 from titokzip.bitstream.container import Contents
 from titokzip.errors import TitokzipError
@@ -126,7 +127,7 @@ def decompress_files(
 
     def write(result: Result, image: "_Decoded") -> None:
         if not isinstance(image, Done):
-            vars(result).update(processes(whole.deliver_image, result, image, form))
+            vars(result).update(processes(deliver_image, result, image, form))
 
     stages = Stages[Coded | Done, _Decoded](read, work, write)
     if processes.count and not options.remove:  # a source that is gone is not read again

@@ -1,5 +1,6 @@
 """One file to make of another: what is asked for, what became of it, and which go together."""
 
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import ceil
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from titokzip.bitstream.header import Header
+from titokzip.runtime.grouping import in_groups
 
 _MOST_FILES: Final = 16  # of a group
 _MOST_BYTES: Final = 2**20  # of the files of a group: large images gain nothing
@@ -65,28 +67,21 @@ def groups(workers: int) -> Callable[[Iterable[Job]], Iterator[list[Job]]]:
     """Make what divides jobs into groups of small files that follow each other."""
 
     def divided(jobs: Iterable[Job]) -> Iterator[list[Job]]:
-        most = _MOST_FILES
+        files = _MOST_FILES
         if isinstance(jobs, Sequence):
-            most = min(most, ceil(len(jobs) / (_GROUPS_PER_WORKER * workers)))
-        group, total = list[Job](), 0
-        for job in jobs:
-            size = _size_of(job)
-            if group and (len(group) == most or total + size > _MOST_BYTES):
-                yield group
-                group, total = [], 0
-            group.append(job)
-            total += size
-        if group:
-            yield group
+            files = min(files, ceil(len(jobs) / (_GROUPS_PER_WORKER * workers)))
+        least = _MOST_BYTES // max(files, 1)
+        return in_groups(jobs, lambda job: max(_size_of(job), least), _MOST_BYTES)
 
     return divided
 
 
 def _size_of(job: Job) -> int:
-    """Give the bytes of a file, 0 if that is not known."""
+    """Give the bytes of a file; those of a pipe, which is read once, fill a group."""
     if job.data is not None or job.source is None:
         return job.held
     try:
-        return job.source.stat().st_size
+        status = job.source.stat()
     except OSError:
         return 0  # reading it says what is wrong
+    return status.st_size if stat.S_ISREG(status.st_mode) else _MOST_BYTES

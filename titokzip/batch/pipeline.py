@@ -60,7 +60,7 @@ def run(
     def attempt(group: list[Job]) -> list[tuple[Result, A | None]]:
         results = [_begun(job, options) for job in group]
         good = [result for result in results if not result.error]
-        items = dict(zip(map(id, good), stages.read(good), strict=True))
+        items = dict(zip(map(id, good), stages.read(good), strict=True)) if good else {}
         return [(result, items.get(id(result))) for result in results]
 
     def finish(result: Result, output: B) -> Result:
@@ -69,7 +69,7 @@ def run(
         return result
 
     def size(group: list[tuple[Result, A | None]]) -> int:
-        held = sum(result.job.held for result, _ in group)
+        held = sum(result.job.held + len(result.output or b"") for result, _ in group)
         return held + sum(stages.size(item) for _, item in group if item is not None)
 
     with _pool(threads) as readers, _pool(threads) as writers, processes:
@@ -156,9 +156,10 @@ class _Worked(Generic[A, B]):
 
     def _alone(self, result: Result, item: A) -> tuple[Result, B | None]:
         begun = time.perf_counter()
+        output: B | TitokzipError | None = None
         with reported(result, "network"):
-            return _settled(result, next(self.work(iter([item]))), begun)
-        return result, None
+            output = next(self.work(iter([item])))
+        return (result, None) if output is None else _settled(result, output, begun)
 
 
 def _settled(result: Result, output: B | TitokzipError, begun: float) -> tuple[Result, B | None]:

@@ -50,11 +50,8 @@ class ImageEncoder:
     ) -> None:
         """Take the model by its fingerprint and context model; `decode` judges under `best`.
 
-        Raises:
-            RateError: the rate is one of tile tokenizers.
+        Pixels are copied now: an image may be drawn on when it was given.
         """
-        if rate.for_tiles:
-            raise RateError("tokens and tile are for models of tiles; this one takes a quality")
         self._image, self._rate, self._pixels = image, rate, pixels_of(image)
         self._fingerprint, self._model, self._decode = fingerprint, model, decode
         self._limit = rate.limit(*image.size)
@@ -64,8 +61,12 @@ class ImageEncoder:
         """Encode by a palette if the image is drawn and that is better, else by the transform.
 
         Raises:
-            RateError: no file is as small as the rate asks for.
+            RateError: no file is as small as the rate asks for, or it is one of tile tokenizers.
         """
+        if self._rate.for_tiles:
+            raise RateError("tokens and tile are for models of tiles; this one takes a quality")
+        if self._limit == 0:
+            raise RateError("no image fits into 0 bytes")
         drawn = self._drawn()
         if drawn is None:
             return self._encoded(*(yield from self._transformed()))

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Final
 
 from titokzip.bitstream.container import Contents
 from titokzip.bitstream.header import Header, TransformLayout
@@ -9,9 +10,11 @@ from titokzip.entropy import coder
 from titokzip.entropy.context_model import ContextModel
 from titokzip.errors import FormatError, TitokzipError
 from titokzip.tokenizers.embedded.together import MOST_BLOCKS
+from titokzip.transform.lapped import SIDE
 from titokzip.transform.pyramid import Integers
 from titokzip.transform.working_size import working_blocks
 
+LEAST_PIXELS: Final = 2**14  # that an image counts where several are held
 _Shape = tuple[int, int, int]  # planes, and rows and columns of blocks
 
 
@@ -31,6 +34,16 @@ def integers_of(files: Sequence[Contents], model: ContextModel) -> list[Integers
             stored = [_stored(files[number]) for number in some]
             found |= zip(some, coder.decode_many(stored, *shape, model), strict=True)
     return [found[number] for number in range(len(files))]
+
+
+def pixels_of_header(header: Header) -> int:
+    """Count the pixels that decoding an image takes, those of its blocks among them."""
+    pixels = max(header.width * header.height, LEAST_PIXELS)
+    try:
+        _, rows, columns = _shape(header)
+    except FormatError:  # a palette, or damaged
+        return pixels
+    return max(pixels, rows * columns * SIDE**2)
 
 
 def transform_layout(header: Header) -> TransformLayout:

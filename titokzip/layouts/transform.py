@@ -27,13 +27,20 @@ from titokzip.layouts import indexed
 from titokzip.layouts.image_encoder import ImageEncoder
 from titokzip.layouts.pixels import at_size, to_image
 from titokzip.layouts.protocol import Encoded, Size
-from titokzip.layouts.stored import integers_of, transform_layout
+from titokzip.layouts.stored import (
+    LEAST_PIXELS,
+    integers_of,
+    pixels_of_header,
+    transform_layout,
+)
 from titokzip.rate_control import Rate
 from titokzip.runtime.blas import one_thread
+from titokzip.runtime.grouping import in_groups
 from titokzip.tokenizers.embedded.quantizer import Quantising, dequantize
-from titokzip.tokenizers.embedded.together import encode_together, in_groups
+from titokzip.tokenizers.embedded.together import encode_together
 from titokzip.transform import planes as channels
 from titokzip.transform.bands import flatten
+from titokzip.transform.lapped import SIDE
 from titokzip.transform.pyramid import Integers, synthesise
 from titokzip.transform.resample import enlarge
 
@@ -47,7 +54,6 @@ Planes = NDArray[np.float32]
 
 _UNASKED = "auto", "auto", False  # device, precision, whether it is compiled
 _TOGETHER = 2**20  # pixels of small images that are coded together
-_LEAST = 2**14  # that an image counts
 
 
 class Transformed:
@@ -108,17 +114,17 @@ class Transformed:
 
     def encode(self, images: Iterable[InputImage], rate: Rate) -> Iterator[Encoded | TitokzipError]:
         """Encode images in order, small ones together."""
-        for group in in_groups(images, _pixels, _TOGETHER):
+        begun = ((self._encoding(image, rate), _pixels(image)) for image in images)
+        for group in in_groups(begun, lambda one: one[1], _TOGETHER):
             with one_thread():
-                works = [self._encoding(image, rate) for image in group]
-                found = encode_together(works, self.context_model)
+                found = encode_together([work for work, _ in group], self.context_model)
             yield from found
 
     def decode(
         self, files: Iterable[tuple[Contents, Size | None]]
     ) -> Iterator[Image.Image | TitokzipError]:
         """Decode files in order, the integers of small ones together."""
-        for group in in_groups(files, _pixels_of, _TOGETHER):
+        for group in in_groups(files, lambda file: pixels_of_header(file[0].header), _TOGETHER):
             with one_thread():
                 found = integers_of([contents for contents, _ in group], self.context_model)
             for (contents, size), integers in zip(group, found, strict=True):
@@ -131,7 +137,8 @@ class Transformed:
         """
         if isinstance(layout := contents.header.layout, IndexedLayout):
             return indexed.tokens(contents, layout)
-        (integers,) = integers_of([contents], self.context_model)
+        with one_thread():
+            (integers,) = integers_of([contents], self.context_model)
         if isinstance(integers, TitokzipError):
             raise integers
         return flatten(integers)
@@ -140,8 +147,8 @@ class Transformed:
         def decode(header: Header, integers: Integers, size: Size) -> Image.Image:
             return self._image(header, integers, size, image.size)
 
-        encoder = ImageEncoder(image, rate, self.fingerprint, self.context_model, decode)
-        return (yield from encoder.encode())
+        model = self.context_model
+        return ImageEncoder(image, rate, self.fingerprint, model, decode).encode()
 
     def _decoded(
         self, contents: Contents, integers: Integers | TitokzipError, size: Size | None
@@ -222,12 +229,9 @@ def _loaded_once(path: Path, *settings: Any) -> Transformed:
 
 
 def _pixels(image: InputImage) -> int:
-    return max(image.image.width * image.image.height, _LEAST)
-
-
-def _pixels_of(file: tuple[Contents, Size | None]) -> int:
-    header = file[0].header
-    return max(header.width * header.height, _LEAST)
+    """Count the pixels of an image in whole blocks."""
+    width, height = image.image.size
+    return max(-(-width // SIDE) * -(-height // SIDE) * SIDE**2, LEAST_PIXELS)
 
 
 def _to_image(channels: Planes, truncate: bool) -> Image.Image:

@@ -6,12 +6,14 @@ from photos import photo
 from PIL import Image
 
 from titokzip.bitstream import container
+from titokzip.bitstream.header import Header, IndexedLayout, TransformLayout
 from titokzip.entropy import coder
 from titokzip.errors import FormatError, RateError
 from titokzip.images import plain
+from titokzip.layouts.stored import pixels_of_header
 from titokzip.rate_control import Rate
 from titokzip.tokenizers.embedded.quantizer import Quantization, quantize, quantize_many
-from titokzip.tokenizers.embedded.together import encode_together, in_groups
+from titokzip.tokenizers.embedded.together import encode_together
 from titokzip.transform import planes as conversion
 from titokzip.transform.bands import flatten
 from titokzip.transform.pyramid import analyse
@@ -120,13 +122,46 @@ def test_another_error_ends_all(context_model):
         encode_together([broken()], context_model)
 
 
-def test_groups_are_as_large_as_memory_allows():
-    assert list(in_groups([3, 4, 5, 20, 1, 2], lambda one: one, 9)) == [[3, 4], [5], [20], [1, 2]]
-    assert list(in_groups([4, 5, 1], lambda one: one, 9)) == [[4, 5], [1]]
-    assert list(in_groups([], len, 9)) == []
+def test_an_image_may_be_drawn_on_when_it_was_given(embedded):
+    """As ImageSequence does, whose frames are one object."""
+    canvas = Image.new("RGB", (24, 16))
+
+    def frames():
+        for seed in (1, 2):
+            canvas.paste(photo(24, 16, seed))
+            yield plain(canvas)
+
+    found = list(embedded.compress_many(frames(), Rate(quality=85)))
+    drawn = [embedded.compress(plain(photo(24, 16, seed)), Rate(quality=85)) for seed in (1, 2)]
+    assert found == drawn
 
 
-def test_nothing_is_read_ahead_of_a_group_that_is_full():
-    given = iter([9, 1, 1])
-    assert next(in_groups(given, lambda one: one, 9)) == [9]
-    assert list(given) == [1, 1]
+def test_nothing_that_was_coded_is_lost_to_an_error(embedded):
+    def failing():
+        yield plain(Image.new("L", (24, 16), 90))
+        raise ZeroDivisionError
+
+    files = embedded.compress_many(failing(), Rate())
+    assert next(files) == embedded.compress(plain(Image.new("L", (24, 16), 90)), Rate())
+    with pytest.raises(ZeroDivisionError):
+        next(files)
+
+
+def test_no_image_fits_into_nothing(embedded):
+    (error,) = embedded.compress_many([plain(Image.new("L", (1, 1)))], Rate(bpp=2.0))
+    assert isinstance(error, RateError)
+
+
+@pytest.mark.parametrize(
+    ("size", "layout", "pixels"),
+    [
+        ((600, 400), TransformLayout(150, 0, True, False), 600 * 400),
+        ((601, 400), TransformLayout(150, 0, True, False), 608 * 400),
+        ((2, 2), TransformLayout(150, 0, True, False), 2**14),
+        ((2, 2), TransformLayout(150, 181, True, False), (181 * 8) ** 2),
+        ((300, 200), IndexedLayout(3), 300 * 200),
+    ],
+)
+def test_an_image_counts_as_much_as_its_blocks(size, layout, pixels):
+    header = Header(bytes(4), *size, layout, False, False, 1)
+    assert pixels_of_header(header) == pixels

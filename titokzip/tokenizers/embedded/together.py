@@ -5,7 +5,7 @@ images of one size ask for are done side by side; none depends on the others.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from titokzip.entropy.context_model import ContextModel
@@ -44,22 +44,6 @@ def encode_together(works: Sequence[Quantising[T]], model: ContextModel) -> list
         for number, quantized in zip(numbers, quantize_many(images, model), strict=True):
             go_on(number, quantized)
     return [ends[number] for number in range(len(works))]
-
-
-def in_groups(many: Iterable[T], size: Callable[[T], int], most: int) -> Iterator[list[T]]:
-    """Take what belongs together in memory: groups of a total size, or of one that is larger."""
-    group, total = list[T](), 0
-    for one in many:
-        if group and total + size(one) > most:
-            yield group
-            group, total = [], 0
-        group.append(one)
-        total += size(one)
-        if total >= most:
-            yield group
-            group, total = [], 0
-    if group:
-        yield group
 
 
 def _most_alike(asked: dict[int, Quantization]) -> list[int]:
