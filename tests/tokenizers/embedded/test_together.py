@@ -80,26 +80,26 @@ def test_a_damaged_one_harms_no_other(stored, context_model):
 
 def several():
     """Images of sizes that recur, with and without colour and transparency."""
-    images = [photo(48, 40, 1), photo(40, 48, 2), photo(48, 40, 3), photo(48, 40, mode="L")]
-    clear = photo(48, 40, 8)
-    clear.putalpha(Image.linear_gradient("L").resize((48, 40)))
+    images = [photo(32, 24, 1), photo(24, 32, 2), photo(32, 24, 3), photo(32, 24, mode="L")]
+    clear = photo(32, 24, 8)
+    clear.putalpha(Image.linear_gradient("L").resize((32, 24)))
     return [plain(image, keep_alpha=True) for image in [*images, clear]]
 
 
 def test_files_do_not_depend_on_the_images_beside(embedded):
-    images, rate = several(), Rate(quality=85)
+    images, rate = several(), Rate(quality=95)
     together = list(embedded.compress_many(images, rate, verify=True))
     assert together == [embedded.compress(image, rate) for image in images]
 
 
 def test_searches_do_not_depend_on_the_images_beside(embedded):
-    images, rate = [plain(photo(40, 32, seed)) for seed in (1, 2)], Rate(max_bytes=200)
+    images, rate = [plain(photo(24, 16, seed)) for seed in (1, 2)], Rate(max_bytes=320)
     together = list(embedded.compress_many(images, rate))
     assert together == [embedded.compress(image, rate) for image in images]
 
 
 def test_pictures_do_not_depend_on_the_files_beside(embedded):
-    files = list(embedded.compress_many(several(), Rate(quality=85)))
+    files = list(embedded.compress_many(several(), Rate(quality=95)))
     contents = [embedded.checked(container.unpack(data)) for data in files]
     for data, image in zip(files, embedded.decompress_many(contents), strict=True):
         assert image.tobytes() == embedded.decompress(data).tobytes()
@@ -131,8 +131,8 @@ def test_an_image_may_be_drawn_on_when_it_was_given(embedded):
             canvas.paste(photo(24, 16, seed))
             yield plain(canvas)
 
-    found = list(embedded.compress_many(frames(), Rate(quality=85)))
-    drawn = [embedded.compress(plain(photo(24, 16, seed)), Rate(quality=85)) for seed in (1, 2)]
+    found = list(embedded.compress_many(frames(), Rate(quality=95)))
+    drawn = [embedded.compress(plain(photo(24, 16, seed)), Rate(quality=95)) for seed in (1, 2)]
     assert found == drawn
 
 
