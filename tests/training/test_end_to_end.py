@@ -102,18 +102,36 @@ def halved(folder, out):
     return out
 
 
+def flextok(folder, out, *more):
+    """Train a FlexTok in the latents of an autoencoder that only rearranges pixels."""
+    autoencoder = scripts.write(scripts.Shuffle(), out / "shuffle.pt")
+    more = ["--autoencoder", autoencoder, "--set", "model.size=16", *more]
+    return trained("flextok-tiny", folder, out, *more)
+
+
+def nearness(model, folder, out, count):
+    """Mean PSNR of all images from so many tokens."""
+    sources = sorted(folder.rglob("*.png"))
+    return sum(decoded(model, one, out, "--tokens", count) for one in sources) / len(sources)
+
+
+def test_more_tokens_of_a_flextok_are_nearer(folder, tmp_path):
+    """A token of four values cannot tell sixteen images apart, and four tokens can."""
+    folder = halved(folder, tmp_path / "images")
+    more = ["--steps", "2000", "--set", "model.levels=[4]"]
+    name = added(flextok(folder, tmp_path, *more))
+    one, four, sixteen = (nearness(name, folder, tmp_path, count) for count in ("1", "4", "16"))
+    assert min(four, sixteen) > one + 1
+
+
 def test_a_flextok_and_its_autoregressive_generator(folder, tmp_path):
     folder = halved(folder, tmp_path / "images")
-    autoencoder = scripts.write(scripts.Shuffle(), tmp_path / "shuffle.pt")
-    more = ["--autoencoder", autoencoder, "--steps", "800", "--set", "model.size=16"]
-    model = trained("flextok-tiny", folder, tmp_path, *more)
+    model = flextok(folder, tmp_path, "--steps", "800")
     measured = validation(model)
     assert measured[-1]["flow"] < measured[0]["flow"] / 4
     name = added(model)
-    sources = sorted(folder.rglob("*.png"))
     for count in ("1", "4", "16"):  # each is enough to tell sixteen images apart
-        nearness = [decoded(name, source, tmp_path, "--tokens", count) for source in sources]
-        assert sum(nearness) / len(nearness) > 18
+        assert nearness(name, folder, tmp_path, count) > 18
     run("tokens", folder, "-m", name, "-o", tmp_path / "t.npy")
     more = ["--set", "model.codebook=320", "--set", "loading.held_out=0.0"]
     generator = added(trained("autoregressive-tiny", tmp_path / "t.npy", tmp_path, *more))
