@@ -21,7 +21,7 @@ from titokzip.runtime.prefetch import ahead
 A = TypeVar("A")
 B = TypeVar("B")
 _READ_AHEAD: Final = 2**28  # bytes that were read and wait, beyond what is being read
-_AHEAD: Final = 2  # files that are begun for every process, so that a slow one holds up none
+_AHEAD: Final = 2  # groups that are begun for every process, so that a slow one holds up none
 
 
 @dataclass

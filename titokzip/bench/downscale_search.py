@@ -80,7 +80,8 @@ class Searched:
             return None
         key = hash_of("lossless", self.name, self.note, hash_of_pixels(image))
         try:
-            if len(exact(image, True)) > _HOPELESS_QUICKLY * budget:
+            known = self.cache.get(key) is not None
+            if not known and len(exact(image, True)) > _HOPELESS_QUICKLY * budget:
                 return None
             return self._kept(key, lambda: exact(image, False))
         except CodecFailed:  # it may be too large

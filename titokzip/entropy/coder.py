@@ -93,9 +93,7 @@ class _Encoder:
         self.writer = Writer(model, layers, len(integers.means) - 1)
 
     def begin(self, band: Band, logits: NDArray[np.intp]) -> Mask:
-        self._coded = any_of(band.of_integers(self._integers))
-        if band.level == 0:
-            self._coded[:] = True
+        self._coded = any_of(band.of_integers(self._integers)) | (band.level == 0)
         self.writer.begin(band, self._coded, logits)
         return self._coded
 

@@ -87,9 +87,7 @@ class Contexts:
         if values is None:
             self._empty_run[plane] += 1
             return
-        full = any_of(values)
-        if band.level == 0:
-            full[:] = True
+        full = any_of(values) | (band.level == 0)
         self._empty_run[plane] = np.where(full, 0, self._empty_run[plane] + 1)
         if not full.any():
             del self.known[band]

@@ -37,7 +37,7 @@ class Tables:
 
 
 def rows(logits: Logits, tables: Tables) -> NDArray[np.float64]:
-    """Give the frequencies less one [n, 7] of the symbols."""
+    """Give the frequencies less one [n, 4] of the symbols."""
     first, second, third = (tables.probabilities[i].take(logits[i]) for i in range(3))
     nonzero = _MASS * first >> PRECISION
     above_one = nonzero * second >> PRECISION

@@ -9,26 +9,25 @@ from titokzip.bitstream.header import Header, TransformLayout
 from titokzip.entropy import coder
 from titokzip.entropy.context_model import ContextModel
 from titokzip.errors import FormatError, TitokzipError
-from titokzip.tokenizers.embedded.together import MOST_BLOCKS
+from titokzip.tokenizers.embedded.together import Shape, most_together
 from titokzip.transform.lapped import SIDE
 from titokzip.transform.pyramid import Integers
 from titokzip.transform.working_size import working_blocks
 
 LEAST_PIXELS: Final = 2**14  # that an image counts where several are held
-_Shape = tuple[int, int, int]  # planes, and rows and columns of blocks
 
 
 def integers_of(files: Sequence[Contents], model: ContextModel) -> list[Integers | TitokzipError]:
     """Decode the integers of files; one that cannot be decoded, or has none, gives its error."""
     found: dict[int, Integers | TitokzipError] = {}
-    alike = defaultdict[_Shape, list[int]](list)
+    alike = defaultdict[Shape, list[int]](list)
     for number, contents in enumerate(files):
         try:
             alike[_shape(contents.header)].append(number)
         except TitokzipError as error:
             found[number] = error
     for shape, numbers in alike.items():
-        most = max(1, MOST_BLOCKS // (shape[1] * shape[2]))
+        most = most_together(shape)
         for start in range(0, len(numbers), most):
             some = numbers[start : start + most]
             stored = [_stored(files[number]) for number in some]
@@ -57,7 +56,7 @@ def transform_layout(header: Header) -> TransformLayout:
     return header.layout
 
 
-def _shape(header: Header) -> _Shape:
+def _shape(header: Header) -> Shape:
     blocks = transform_layout(header).blocks
     return header.channels, *working_blocks(header.width, header.height, blocks)
 

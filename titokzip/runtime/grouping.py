@@ -14,11 +14,12 @@ def in_groups(many: Iterable[T], size: Callable[[T], int], most: int) -> Iterato
     group, total = list[T](), 0
     try:
         for one in many:
-            if group and total + size(one) > most:
+            more = size(one)
+            if group and total + more > most:
                 yield group
                 group, total = [], 0
             group.append(one)
-            total += size(one)
+            total += more
             if total >= most:
                 yield group
                 group, total = [], 0

@@ -121,9 +121,7 @@ class Quantizer:
     def begin(self, band: Band, logits: NDArray[np.intp]) -> Mask:
         """Begin a band; one of small coefficients is empty."""
         scaled = band.of(self.coefficients) * (1 / self.steps[band.plane])[:, None, None]
-        coded: Mask = np.abs(scaled).max(axis=(1, 2)) >= _SMALL
-        if band.level == 0:
-            coded[:] = True
+        coded: Mask = (np.abs(scaled).max(axis=(1, 2)) >= _SMALL) | (band.level == 0)
         self._logits, self._images = logits, coded.nonzero()[0]
         self._scaled = scaled if coded.all() else scaled[coded]
         self._bits, self._gain = np.zeros(len(self._images)), np.zeros(len(self._images))
@@ -179,9 +177,7 @@ class Quantizer:
         logits = self._logits[self._images]
         more = self._bits + self.costs.yes[3, logits] - self.costs.no[3, logits]
         worth = self._gain >= self.weights[self._images] * more
-        kept: Mask = any_of(values) & worth
-        if band.level == 0:
-            kept[:] = True
+        kept: Mask = (any_of(values) & worth) | (band.level == 0)
         images, coded = self._images[kept], np.zeros(len(self._logits), np.bool_)
         coded[images] = True
         self._settle(band, coded)

@@ -19,7 +19,8 @@ from titokzip.tokenizers.embedded.quantizer import (
 
 T = TypeVar("T")
 
-MOST_BLOCKS: Final = 2**14  # of images that are coded side by side
+Shape = tuple[int, int, int]  # planes, and rows and columns of blocks
+_MOST_BLOCKS: Final = 2**14  # of images that are coded side by side
 
 
 def encode_together(works: Sequence[Quantising[T]], model: ContextModel) -> list[T | TitokzipError]:
@@ -48,8 +49,14 @@ def encode_together(works: Sequence[Quantising[T]], model: ContextModel) -> list
 
 def _most_alike(asked: dict[int, Quantization]) -> list[int]:
     """Choose which images are quantised next: as many of one size as may go side by side."""
-    alike = defaultdict[tuple[int, int, int], list[int]](list)
+    alike = defaultdict[Shape, list[int]](list)
     for number, one in asked.items():
         alike[one.shape].append(number)
-    (_, rows, columns), numbers = max(alike.items(), key=lambda item: len(item[1]))
-    return numbers[: max(1, MOST_BLOCKS // (rows * columns))]
+    shape, numbers = max(alike.items(), key=lambda item: len(item[1]))
+    return numbers[: most_together(shape)]
+
+
+def most_together(shape: Shape) -> int:
+    """Give how many images of a shape are coded side by side at the most."""
+    _, rows, columns = shape
+    return max(1, _MOST_BLOCKS // (rows * columns))
