@@ -1,5 +1,9 @@
 """Small settings, and how the tests call the commands."""
 
+import json
+import os
+import signal
+
 from click.testing import CliRunner
 
 from titokzip.tokenizers.embedded.network_config import NetworkConfig
@@ -21,9 +25,25 @@ PLAN = Plan(
     evaluated=(3, 6),
 )
 
+STEPS = 12
+
 
 def run(*arguments):
     """Run a command that should succeed; gives its output."""
     result = CliRunner().invoke(main, [str(one) for one in arguments])
     assert result.exit_code == 0, result.output
     return result.output
+
+
+def log(out):
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def stop_at(step):
+    """Send this process the signal of Ctrl-C when a step is reported."""
+
+    def report(record):
+        if record["step"] == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return report

@@ -141,14 +141,16 @@ def data(
 @click.option("--out", required=True, type=_path, help="The folder of the run.")
 @click.option("--steps", required=True, type=click.IntRange(1))
 @click.option("--init", type=_existing, help="Weights to start from.")
+@click.option("--rate", default=1.0, show_default=True, type=click.FloatRange(0, min_open=True),
+              help="Learning rates, as a share of the plan's.")  # fmt: skip
 @click.option("--vgg16", type=_existing, help="VGG16's weights, for xs-perceptual.")
 @click.option("--lpips", type=_existing, help="LPIPS' heads over VGG16, for xs-perceptual.")
 @click.option("--resume", is_flag=True, help="Go on where the run in OUT was stopped.")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--device", default="cpu", show_default=True)
 def decoder(
-    plan: str, data: Path, out: Path, steps: int, init: Path | None, vgg16: Path | None,
-    lpips: Path | None, resume: bool, threads: int, device: str,
+    plan: str, data: Path, out: Path, steps: int, init: Path | None, rate: float,
+    vgg16: Path | None, lpips: Path | None, resume: bool, threads: int, device: str,
 ) -> None:  # fmt: skip
     """Train the decoder network; every line of the log goes to stdout too."""
     import torch
@@ -161,7 +163,7 @@ def decoder(
     from titokzip.training.embedded.weights import read_decoder
     from titokzip.training.losses.lpips import LPIPS
 
-    how = PLANS[plan]
+    how = PLANS[plan].scaled(rate)
     if how.perceptual and not (vgg16 and lpips and (init or resume)):
         raise click.UsageError(f"{plan} needs --vgg16, --lpips, and --init or --resume")
     torch.set_num_threads(threads)

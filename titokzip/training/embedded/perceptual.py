@@ -1,8 +1,9 @@
 """The loss of the perceptual variant: squared errors, LPIPS over VGG16, and a discriminator.
 
-Both see the image at twice the working size where the photo has it, else the working image. LPIPS
-alone teaches the network a fine mesh, which VGG16 takes for texture; the discriminator knows that
-no photo has it.
+All but the first see the image at twice the working size where the photo has it, else the working
+image. LPIPS alone teaches the network a fine mesh in step with its own levels, which VGG16 takes
+for texture. What repeats from cell to cell of that grid is penalised, and the discriminator knows
+that no photo has it.
 
 B crops, S pixels a side.
 """
@@ -11,6 +12,7 @@ import math
 from typing import Any, Final, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from titokzip.tokenizers.embedded.network import RefinementNetwork
@@ -22,6 +24,8 @@ from titokzip.training.trainer import Diverged
 
 WEIGHT: Final = 10.0  # of LPIPS, whose values are about a quarter
 STAGES: Final = 4  # of VGG16's five; a position of the last sees more than a crop
+REPEATED: Final = 0.1  # weight of the detail that repeats, whose unit is a squared level
+PERIOD: Final = 16  # pixels of it: the grid of the coarsest level, at twice the working size
 SHIFTS: Final = 8  # pixels, fewer than which crops are moved against the grid of VGG16's poolings
 ADVERSARIAL: Final = Adversarial(weight=0.2, start=100, lecam=0.0, rate=3e-4, width=24, stages=2)
 _MOMENTA: Final = (0.5, 0.99)  # of the discriminator's optimizer
@@ -66,8 +70,10 @@ class Perceptual:
         ]
         distances = [pair.share * self.lpips(*_shifted(*pair[:2])) for pair in self._pairs]
         distance = torch.stack(distances).sum()
-        parts = {"error": float(error.detach()), "lpips": float(distance.detach())}
-        loss = error + WEIGHT * distance
+        repeats = torch.stack([pair.share * repeated(*pair[:2]) for pair in self._pairs]).sum()
+        terms = {"error": error, "lpips": distance, "repeated": repeats}
+        parts = {name: float(term.detach()) for name, term in terms.items()}
+        loss = error + WEIGHT * distance + REPEATED * repeats
         if self.adversary.acts(step):
             logits = [
                 pair.share * self.adversary.judge(pair.decoded).mean() for pair in self._pairs
@@ -111,6 +117,22 @@ class Perceptual:
         """
         self.adversary.load_state_dict(state["adversary"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+def repeated(decoded: Tensor, original: Tensor) -> Tensor:
+    """Measure the detail that decoded images add in step with a grid of PERIOD pixels.
+
+    It is the mean product of the fine parts of the error at the same place of two different cells,
+    0 on average for a texture without a grid. Images are 0..1, the result is in squared levels.
+    """
+    error = 255 * (decoded - original)
+    detail = error - F.avg_pool2d(error, 3, 1, 1, count_include_pad=False)
+    count, colours, height, width = detail.shape
+    down, across = height // PERIOD, width // PERIOD
+    cells = detail.reshape(count, colours, down, PERIOD, across, PERIOD)
+    number = down * across
+    all_pairs, same = cells.mean((2, 4)).square().mean(), detail.square().mean()
+    return (number * all_pairs - same) / (number - 1)
 
 
 def _shifted(*images: Tensor) -> list[Tensor]:

@@ -8,7 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,6 +60,10 @@ class Plan:
     save_every: int = 500
     evaluate_every: int = 1000
     evaluated: tuple[int, int] = (60, 400)  # images, on the way and at the end
+
+    def scaled(self, share: float) -> "Plan":
+        """Give the plan with a share of its learning rates."""
+        return replace(self, muon=share * self.muon, adam=share * self.adam)
 
 
 _STAGES = (
