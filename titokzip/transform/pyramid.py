@@ -204,12 +204,15 @@ def _norms_of(basis: Callable[[Planes], Planes], count: int, spacing: int) -> Pl
     the basis functions of a row can be told apart.
     """
     norms = np.empty(count, np.float32)
-    for first in range(min(_COMB, count)):
-        comb = np.zeros((1, count), np.float32)
-        comb[:, first::_COMB] = 1
-        energy = np.square(basis(comb)[0], dtype=np.float64)
-        starts = (np.arange(first, count, _COMB) - _COMB // 2) * spacing + spacing // 2
-        norms[first::_COMB] = np.sqrt(np.add.reduceat(energy, np.maximum(starts, 0)))
+    if not count:
+        return norms
+    row, column = np.arange(count) % _COMB, np.arange(count)
+    combs = np.zeros((min(_COMB, count), count), np.float32)
+    combs[row, column] = 1
+    energy = np.square(basis(combs), dtype=np.float64)
+    starts = np.maximum((column - _COMB // 2) * spacing + spacing // 2, 0)
+    order = np.lexsort((column, row))
+    norms[order] = np.sqrt(np.add.reduceat(energy.ravel(), (row * energy.shape[1] + starts)[order]))
     return norms
 
 
