@@ -55,6 +55,21 @@ def test_networks_from_files_are_averaged_and_frozen(files):
     assert not loss.train().networks["convnext"].training
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_the_gradient_of_lpips_is_that_of_its_definition(side, files):
+    lpips = from_files(Perceptual(1.0, convnext=0.0, network=0.0), files).networks["lpips"]
+    pair = torch.rand(2, 2, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    images = [pair[0].detach(), pair[1].detach()]
+    images[side].requires_grad_()
+    found = lpips(*images)
+    (gradient,) = torch.autograd.grad(found, images[side])
+    maps = zip(*(lpips._features(one) for one in images), lpips.heads, strict=True)
+    units = ((*(nn.functional.normalize(m, dim=1) for m in (a, b)), head) for a, b, head in maps)
+    wanted = sum((head * (a - b).square()).sum(1).mean() for a, b, head in units)
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(gradient, torch.autograd.grad(wanted, images[side])[0])
+
+
 def test_black_images_have_a_gradient(files):
     loss = from_files(Perceptual(1.0, convnext=0.0, network=0.0), files)
     black = torch.zeros(1, 3, 32, 32, requires_grad=True)

@@ -5,18 +5,19 @@ Weights are torchvision's VGG16 (`features.0.weight` and so on) and the heads of
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from titokzip.errors import ModelError
 
 STAGES: Final = ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3)  # convolutions
 SHIFT: Final = (-0.030, -0.088, -0.188)  # of RGB in -1..1
 SCALE: Final = (0.458, 0.448, 0.450)
-_EPSILON = 1e-20  # inside the root: the gradient of a map of zeros stays finite
+_EPSILON = 1e-20  # inside the root, so that the length of a map of zeros is not 0
 
 
 class LPIPS(nn.Module):
@@ -40,11 +41,11 @@ class LPIPS(nn.Module):
 
     def forward(self, images: Tensor, others: Tensor) -> Tensor:
         """Measure how far apart two batches are; a scalar."""
-        total = images.new_zeros(())
+        total = torch.zeros((), device=images.device)
         for a, b, head in zip(
             self._features(images), self._features(others), self.heads, strict=True
         ):
-            total = total + (head * (_unit(a) - _unit(b)).square()).sum(dim=1).mean()
+            total = total + _Distance.apply(a, b, head)  # type: ignore[no-untyped-call]
         return total
 
     def _features(self, images: Tensor) -> list[Tensor]:
@@ -55,7 +56,7 @@ class LPIPS(nn.Module):
                 x = F.max_pool2d(x, 2)
             for convolution in stage:  # type: ignore[attr-defined]
                 x = F.relu(convolution(x))
-            maps.append(x.float())
+            maps.append(x)
         return maps
 
     @classmethod
@@ -84,7 +85,39 @@ class LPIPS(nn.Module):
         return lpips
 
 
-def _unit(maps: Tensor) -> Tensor:
-    """Scale every position of maps [B, C, h, w] to unit length."""
-    lengths = (maps.square().sum(dim=1, keepdim=True) + _EPSILON).sqrt()
-    return maps / (lengths + 1e-10)
+class _Distance(torch.autograd.Function):
+    """The mean weighted squared distance of maps [B, C, h, w] that are scaled to unit length.
+
+    It computes in float32, whatever the maps are in. Its gradient is written out because autograd
+    reads and writes the maps three times as often.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, others: Tensor, head: Tensor) -> Tensor:
+        units, lengths = zip(*(_unit(one.float()) for one in (maps, others)), strict=True)
+        difference = units[0] - units[1]
+        weighted = head.float() * difference
+        needed = [one.to(maps.dtype) if needs else None
+                  for one, needs in zip(units, ctx.needs_input_grad, strict=False)]  # fmt: skip
+        ctx.save_for_backward(weighted.to(maps.dtype), *needed, *lengths)
+        distance: Tensor = (weighted * difference).sum(dim=1).mean()
+        return distance
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        weighted, *saved = ctx.saved_tensors
+        found: list[Tensor | None] = []
+        for sign, unit, length in zip((2, -2), saved[:2], saved[2:], strict=True):
+            if unit is None:
+                found.append(None)
+                continue
+            across = weighted - unit * (unit * weighted).sum(dim=1, keepdim=True)
+            found.append((across * (sign * gradient / length.numel() / length)).to(unit.dtype))
+        return found[0], found[1], None
+
+
+def _unit(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Scale every position of maps [B, C, h, w] to unit length; gives the lengths [B, 1, h, w]."""
+    lengths = (maps.square().sum(dim=1, keepdim=True) + _EPSILON).sqrt() + 1e-10
+    return maps / lengths, lengths
