@@ -17,7 +17,7 @@ from torch import Tensor
 
 from titokzip.tokenizers.embedded.network import RefinementNetwork
 from titokzip.training.embedded.batches import Batch
-from titokzip.training.embedded.objective import loss_of
+from titokzip.training.embedded.objective import error_of
 from titokzip.training.losses.adversarial import Adversarial, Adversary
 from titokzip.training.losses.lpips import LPIPS
 from titokzip.training.trainer import Diverged
@@ -58,7 +58,7 @@ class Perceptual:
     ) -> tuple[Tensor, dict[str, float]]:
         """Give the loss of a batch, and its parts."""
         refined = network(batch.decoded, batch.step, batch.size)
-        error, double = loss_of(refined, batch), batch.has_double
+        error, double = error_of(refined, batch), batch.has_double
         pairs = (
             (refined.double[double], batch.double),
             (refined.working[~double], batch.original[~double]),
