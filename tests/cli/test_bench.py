@@ -331,6 +331,28 @@ def test_what_was_measured_once_is_not_measured_again(tmp_path, cache):
     assert results[0]["rows"] == results[1]["rows"]
 
 
+@pytest.mark.usefixtures("fast")
+def test_a_run_is_repeated_without_its_searches(tmp_path, monkeypatch):
+    from titokzip.bench import downscale_search
+
+    photo(64, 48).save(tmp_path / "photo.bmp")
+    words = ["--dataset", tmp_path / "photo.bmp", "--no-speed", "--budgets", "100,400"]
+    words += ["--codecs", "webp,thumbnail", "--no-cache"]
+    bench(*words, "--out", tmp_path / "first")
+    monkeypatch.delattr(downscale_search, "_search")
+    result = tmp_path / "first" / "result.json"
+    bench(*words, "--repeat", result, "--out", tmp_path / "second")
+    first, second = (
+        json.loads((tmp_path / run / "result.json").read_text()) for run in ("first", "second")
+    )
+    assert first["rows"] == second["rows"]
+    assert first["repeated"] is None
+    assert len(second["repeated"]) == 64
+    more = ["--repeat", result, "--compare", "files", "--out", tmp_path / "third"]
+    assert "compares other bytes" in bench(*words, *more, code=2).stderr
+    assert not (tmp_path / "third").exists()
+
+
 def test_help_needs_no_torch():
     code = "import sys, titokzip.cli.bench; print('torch' in sys.modules)"
     asked = [sys.executable, "-c", code]

@@ -46,13 +46,37 @@ class Searched:
         Raises:
             CodecFailed: it fails at every scale.
         """
-        asked = (self.name, self.note, self.qualities, self.bare, SCALES, hash_of_pixels(image))
-        kept = {b: self.cache.get(hash_of("best", *asked, b)) for b in sorted(set(budgets))}
+        kept = {b: self.cache.get(self._key(image, b)) for b in sorted(set(budgets))}
         missing = [budget for budget, found in kept.items() if found is None]
         for budget, best in (_search(self, image, missing) if missing else {}).items():
             kept[budget] = _packed(best)
-            self.cache.put(hash_of("best", *asked, budget), kept[budget] or b"")
+            self.cache.put(self._key(image, budget), kept[budget] or b"")
         return [_unpacked(kept[budget] or b"", image.mode == "L") for budget in budgets]
+
+    def repeat(self, image: Image.Image, budget: int, coded: Size | None, setting: str) -> None:
+        """Let the search for a budget end where another one has, if its file is made again.
+
+        `coded` is None where that one has found no file.
+        """
+        key = self._key(image, budget)
+        if self.cache.get(key) is not None:
+            return
+        if coded is None:
+            self.cache.put(key, _packed(None))
+            return
+        if setting == "lossless":
+            data = self.lossless(image, budget)
+        else:
+            quality = next((q for q in self.qualities if f"{q:g}" == setting), None)
+            small = image.resize(coded, Image.Resampling.LANCZOS)
+            data = None if quality is None else self.file(small, quality)
+        if data is not None and self.compared_bytes(data) <= budget:
+            self.cache.put(key, _packed(Encoded(data, coded, image.mode == "L", setting)))
+
+    def _key(self, image: Image.Image, budget: int) -> str:
+        """Hash what the result of a search depends on."""
+        asked = (self.name, self.note, self.qualities, self.bare, SCALES, hash_of_pixels(image))
+        return hash_of("best", *asked, budget)
 
     def decode(self, encoded: Encoded, size: Size) -> Image.Image:
         """Decode, and enlarge to the size of the original with Lanczos."""

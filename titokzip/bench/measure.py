@@ -154,6 +154,8 @@ def _rows(
     """
     image = coded.image.image.convert("L") if coded.image.grey else coded.image.image
     budgets = [_budget(plan, coded, point) for point in plan.points]
+    if plan.earlier:
+        plan.earlier.repeat(name, image, plan.baselines)
     made = {one.name: one.encode(image, budgets) for one in plan.baselines}
     for i, point in enumerate(plan.points):
         for own, model in plan.ours.items():

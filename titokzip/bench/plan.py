@@ -9,6 +9,7 @@ from titokzip.bench import OURS
 from titokzip.bench.cache import Cache
 from titokzip.bench.datasets import Dataset
 from titokzip.bench.distances import Distance
+from titokzip.bench.earlier import Earlier
 from titokzip.bench.frechet import Statistics
 from titokzip.bench.image_codec import ImageCodec
 from titokzip.bench.metric_programs import MetricProgram
@@ -51,6 +52,7 @@ class Plan:
     references: Mapping[str, Statistics] = field(default_factory=dict)  # known without the images
     workers: int = 2
     cache: Cache = field(default_factory=Cache)
+    earlier: Earlier | None = None  # whose searches need no repetition
 
     @cached_property
     def kept(self) -> frozenset[str]:

@@ -25,6 +25,7 @@ from titokzip.bench import (
 from titokzip.bench.baselines import BASELINES
 from titokzip.bench.cache import Cache
 from titokzip.bench.datasets import DatasetError, Protocol, find
+from titokzip.bench.earlier import AnotherRun, Earlier
 from titokzip.bench.measure import Line, lines, run
 from titokzip.bench.networks import Extractor, Files
 from titokzip.bench.ours import DEFAULT_MODEL, Ours
@@ -50,6 +51,7 @@ class Settings:
     folders: tuple[Path, ...] = ()  # where programs are, besides the PATH
     bare: bool = True  # baselines are compared by their codestreams, else by whole files
     cache: Path | None = None  # folder; None keeps nothing
+    repeat: Path | None = None  # result of a run whose searches are not repeated
     limit: int | None = None
     seed: int = 0
     models: tuple[str, ...] = (DEFAULT_MODEL,)
@@ -74,15 +76,16 @@ class Settings:
             raise ValueError(f"no codec named {self.anchor!r}; there are {names}")
 
     @property
+    def compared(self) -> str:
+        """Which bytes of baselines count."""
+        return "codestreams" if self.bare else "files"
+
+    @property
     def ours(self) -> dict[str, str]:
         """Models by what their codecs are called: titokzip if there is one, else by name."""
         if len(self.models) == 1:
             return {OURS: self.models[0]}
         return {f"{OURS} {ours.name_of(model)}": model for model in self.models}
-
-
-class AnotherRun(ValueError):
-    """The folder holds a run with other settings."""
 
 
 def start(settings: Settings, progress: Callable[[int, int], None]) -> Line:
@@ -91,7 +94,7 @@ def start(settings: Settings, progress: Callable[[int, int], None]) -> Line:
     Raises:
         DatasetError: the images are not here, or all are broken.
         ModelError: the model or a network is not here.
-        AnotherRun: the folder holds a run with other settings.
+        AnotherRun: the folder, or the run to repeat, has other settings or images.
     """
     plan, missing = _plan(settings)
     setting = _described(settings, plan)
@@ -130,6 +133,9 @@ def _plan(settings: Settings) -> tuple[Plan, dict[str, str]]:
         tuple(networks.extractors(settings.files, settings.patch, device)),
         workers=settings.workers,
         cache=cache,
+        earlier=Earlier.read(settings.repeat, dataset.digest, settings.compared)
+        if settings.repeat
+        else None,
     )
     return plan, {name: here.missing[name] for name in names if name in here.missing}
 
@@ -148,7 +154,8 @@ def _described(settings: Settings, plan: Plan) -> Line:
         },
         "models": {name: ours.identity(model) for name, model in settings.ours.items()},
         "points": [point.name for point in plan.points],
-        "compared": "codestreams" if settings.bare else "files",
+        "compared": settings.compared,
+        "repeated": plan.earlier and plan.earlier.sha256,
         "codecs": dict.fromkeys(plan.ours, "this")
         | {codec.name: codec.note for codec in plan.baselines},
         "networks": {d.name: _network(d.network, d.sha256) for d in plan.distances}
@@ -175,7 +182,9 @@ def _claim(folder: Path, setting: Line, fresh: bool) -> None:
         for name in ("files", "features"):
             shutil.rmtree(folder / name, ignore_errors=True)
     if marker.exists() and json.loads(marker.read_text()) != setting:
-        raise AnotherRun(f"{folder} holds a run with other settings or other images")
+        raise AnotherRun(
+            f"{folder} holds a run with other settings or other images; --fresh starts over"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     report.write(marker, setting)
 

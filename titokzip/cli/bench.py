@@ -93,6 +93,12 @@ class Numbers(click.ParamType[Any]):
     show_default=True,
     help="Keep what baselines and metrics gave, in $TITOKZIP_BENCH_CACHE.",
 )
+@click.option(
+    "--repeat",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="RESULT.json",
+    help="Encode baselines where the searches of that run ended, instead of searching.",
+)
 @click.option("--anchor", help="Codec that BD-rates are against.  [default: strongest baseline]")
 @click.option(
     "-m",
@@ -140,7 +146,8 @@ def bench(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     from titokzip.bench.datasets import DatasetError, NotHere
-    from titokzip.bench.session import AnotherRun, start
+    from titokzip.bench.earlier import AnotherRun
+    from titokzip.bench.session import start
 
     try:
         with _progress() as progress:
@@ -150,7 +157,7 @@ def bench(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
         click.echo(f"titokzip: {error}{more if isinstance(error, NotHere) else ''}", err=True)
         ctx.exit(MISSING)
     except AnotherRun as error:
-        raise click.UsageError(f"{error}; --fresh starts over") from error
+        raise click.UsageError(str(error)) from error
     _show(result, begun.out, as_json)
 
 
@@ -199,6 +206,7 @@ def _settings(points: list[tuple[float, bool]], **given: Any) -> Any:
         folders=given["programs"],
         bare=given["compare"] == "codestreams",
         cache=cache.default_folder() if given["cached"] else None,
+        repeat=given["repeat"],
         limit=given["limit"],
         seed=given["seed"],
         models=given["models"] or (DEFAULT_MODEL,),

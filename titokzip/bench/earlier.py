@@ -1,0 +1,71 @@
+"""An earlier run, whose searches end where they ended: baselines are encoded anew, once a point.
+
+A search over scales and qualities takes an encoder tens of attempts an image. The result of a run
+says where each ended, so the next run makes that file again, measures it, and searches only for
+what is new: other budgets, other versions, or a file that has become too large.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from PIL import Image
+
+from titokzip.bench.downscale_search import Searched
+from titokzip.bench.image_codec import ImageCodec, Size
+
+Found = tuple[int, Size | None, str]  # budget, coded size and setting; None where no file fitted
+
+
+class AnotherRun(ValueError):
+    """A folder or a file is of another run than the one that was asked for."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What the searches of a run found, by image and codec."""
+
+    sha256: str  # of its result
+    notes: dict[str, str]  # by codec
+    found: dict[tuple[str, str], list[Found]]
+
+    @classmethod
+    def read(cls, path: Path, images: str, compared: str) -> Self:
+        """Read the `result.json` of a run of a data set with the digest `images`.
+
+        Raises:
+            AnotherRun: it is none, or of other images, or compares other bytes.
+            OSError: it cannot be read.
+        """
+        data = path.read_bytes()
+        try:
+            result = json.loads(data)
+            found: dict[tuple[str, str], list[Found]] = {}
+            for line in result["rows"]:
+                for row in line["rows"]:
+                    if row.get("budget"):
+                        found.setdefault((line["image"], row["codec"]), []).append(_found(row))
+            kind = result["dataset"]["sha256"], result["compared"]
+            notes = dict(result["codecs"])
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise AnotherRun(f"{path}: not the result of a run") from error
+        if kind != (images, compared):
+            raise AnotherRun(f"{path}: a run of other images, or one that compares other bytes")
+        return cls(hashlib.sha256(data).hexdigest(), notes, found)
+
+    def repeat(self, name: str, image: Image.Image, codecs: Iterable[ImageCodec]) -> None:
+        """Make the files that the run ended with, for the codecs that are the same as then."""
+        for codec in codecs:
+            if isinstance(codec, Searched) and self.notes.get(codec.name) == codec.note:
+                for budget, coded, setting in self.found.get((name, codec.name), []):
+                    codec.repeat(image, budget, coded, setting)
+
+
+def _found(row: dict[str, Any]) -> Found:
+    if row["bytes"] is None:
+        return int(row["budget"]), None, ""
+    width, height = row["coded"]
+    return int(row["budget"]), (int(width), int(height)), str(row["setting"])
