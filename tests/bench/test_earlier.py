@@ -53,7 +53,7 @@ def result_of(codec, image, made):
         "dataset": {"sha256": "of these"},
         "compared": "codestreams",
         "codecs": {"titokzip": "this", codec.name: codec.note},
-        "rows": [{"image": "a.png", "rows": [ours, *rows]}],
+        "rows": [{"image": "a.png", "width": 96, "height": 64, "rows": [ours, *rows]}],
     }
 
 
@@ -103,6 +103,14 @@ def test_a_file_that_is_too_large_now_is_searched_for(image, made, path):
     Earlier.read(path, "of these", "codestreams").repeat("a.png", image, [webp.codec])
     assert webp.codec.encode(image, [row["budget"]]) == [made[1]]
     assert len(webp.calls) > 3
+
+
+def test_a_coded_image_that_is_larger_than_the_original_is_refused(path):
+    result = json.loads(path.read_text())
+    result["rows"][0]["rows"][2]["coded"] = [96, 65]
+    path.write_text(json.dumps(result))
+    with pytest.raises(AnotherRun, match="not the result"):
+        Earlier.read(path, "of these", "codestreams")
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,9 @@ class Earlier:
             for line in result["rows"]:
                 for row in line["rows"]:
                     if row.get("budget"):
-                        found.setdefault((line["image"], row["codec"]), []).append(_found(row))
+                        found.setdefault((line["image"], row["codec"]), []).append(
+                            _found(row, line)
+                        )
             kind = result["dataset"]["sha256"], result["compared"]
             notes = dict(result["codecs"])
         except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -64,8 +66,10 @@ class Earlier:
                     codec.repeat(image, budget, coded, setting)
 
 
-def _found(row: dict[str, Any]) -> Found:
+def _found(row: dict[str, Any], line: dict[str, Any]) -> Found:
     if row["bytes"] is None:
         return int(row["budget"]), None, ""
-    width, height = row["coded"]
-    return int(row["budget"]), (int(width), int(height)), str(row["setting"])
+    width, height = (int(side) for side in row["coded"])
+    if not (0 < width <= line["width"] and 0 < height <= line["height"]):
+        raise ValueError("a coded image that is larger than the original, or empty")
+    return int(row["budget"]), (width, height), str(row["setting"])
