@@ -122,8 +122,9 @@ class Perceptual:
 def repeated(decoded: Tensor, original: Tensor) -> Tensor:
     """Measure the detail that decoded images add in step with a grid of PERIOD pixels.
 
-    It is the mean product of the fine parts of the error at the same place of two different cells,
-    0 on average for a texture without a grid. Images are 0..1, the result is in squared levels.
+    It is the mean product of the fine parts of the error at the same place of two different cells:
+    about 0 for a texture without a grid. Nothing is gained below 0, where cells differ in sign, or
+    the network would learn to draw that. Images are 0..1, the result is in squared levels.
     """
     error = 255 * (decoded - original)
     detail = error - F.avg_pool2d(error, 3, 1, 1, count_include_pad=False)
@@ -131,8 +132,9 @@ def repeated(decoded: Tensor, original: Tensor) -> Tensor:
     down, across = height // PERIOD, width // PERIOD
     cells = detail.reshape(count, colours, down, PERIOD, across, PERIOD)
     number = down * across
-    all_pairs, same = cells.mean((2, 4)).square().mean(), detail.square().mean()
-    return (number * all_pairs - same) / (number - 1)
+    all_pairs = cells.mean((2, 4)).square().mean((1, 2, 3))  # of each image
+    same = detail.square().mean((1, 2, 3))
+    return F.relu((number * all_pairs - same) / (number - 1)).mean()
 
 
 def _shifted(*images: Tensor) -> list[Tensor]:
