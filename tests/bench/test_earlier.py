@@ -2,13 +2,19 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 from photos import photo
 from PIL import Image
 
+from titokzip.bench.cache import Cache
+from titokzip.bench.distances import Distance
 from titokzip.bench.downscale_search import Searched
 from titokzip.bench.earlier import AnotherRun, Earlier
+from titokzip.bench.measures import Measures
+from titokzip.bench.plan import Plan
 
 BUDGETS = [20, 300, 900, 30_000]
 
@@ -52,6 +58,7 @@ def result_of(codec, image, made):
     return {
         "dataset": {"sha256": "of these"},
         "compared": "codestreams",
+        "networks": {},
         "codecs": {"titokzip": "this", codec.name: codec.note},
         "rows": [{"image": "a.png", "width": 96, "height": 64, "rows": [ours, *rows]}],
     }
@@ -103,6 +110,33 @@ def test_a_file_that_is_too_large_now_is_searched_for(image, made, path):
     Earlier.read(path, "of these", "codestreams").repeat("a.png", image, [webp.codec])
     assert webp.codec.encode(image, [row["budget"]]) == [made[1]]
     assert len(webp.calls) > 3
+
+
+def test_other_measures_are_taken_where_psnr_is_the_same_to_the_last_bit(image, path):
+    decoded = image.resize((48, 32)).resize(image.size)
+    result = json.loads(path.read_text())
+    row = result["rows"][0]["rows"][2]
+    plan = Plan(None, (), {}, (), distances=(distance("same"), distance("other"), distance("new")))
+    row |= Measures(plan, "a.png", image).of(decoded) | {
+        "ms_ssim": 0.125,
+        "same": 5.0,
+        "other": 5.0,
+    }
+    result["networks"] = {"same": {"sha256": ["same"]}, "other": {"sha256": ["an older one"]}}
+    path.write_text(json.dumps(result))
+    known = Earlier.read(path, "of these", "codestreams").measured("a.png", row, plan.distances)
+    plan = replace(plan, cache=Cache())
+    found = Measures(plan, "a.png", image).of(decoded, known)
+    assert found == {"psnr": row["psnr"], "ms_ssim": 0.125, "same": 5.0, "other": 1.0, "new": 1.0}
+    decoded.putpixel((3, 3), (1, 2, 3))
+    found = Measures(plan, "a.png", image).of(decoded, known)
+    assert found["same"] == 1.0
+    assert found["ms_ssim"] != 0.125
+
+
+def distance(name):
+    """A distance that is always one."""
+    return Distance(name, "", (name,), lambda x: x, lambda x, y: torch.ones(()))
 
 
 def test_a_coded_image_that_is_larger_than_the_original_is_refused(path):

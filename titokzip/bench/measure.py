@@ -131,7 +131,8 @@ def measure(
         size = row["bytes"]
         row["bpp"] = None if size is None else 8 * size / (image.width * image.height)
         pixels = None if decoded is None else decoded.convert("RGB")
-        rows.append(row if pixels is None else row | measures.of(pixels))
+        known = plan.earlier.measured(name, row, plan.distances) if plan.earlier else {}
+        rows.append(row if pixels is None else row | measures.of(pixels, known))
         for e in plan.extractors:
             found = np.full(shapes[e.name], np.nan) if pixels is None else e(np.asarray(pixels))
             if found.shape != shapes[e.name]:
