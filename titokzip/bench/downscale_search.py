@@ -8,7 +8,7 @@ original as free side information.
 
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +22,7 @@ from titokzip.bench.metrics import Pixels, psnr
 SCALES = (1, 0.75, 0.625, 0.5, 0.375, 0.25, 0.1875, 0.125, 0.09, 0.0625, 0.045, 0.032)
 _LIKELY_DOUBLING = 0.1  # of the range of qualities, for a file of twice the bytes
 _LIKELY_BPP = 0.2  # of a coded pixel, at the scale that wins
+End = tuple[Size | None, str]  # coded size and setting that a search found; None if nothing fits
 # Budgets that an image takes as a PNG, or by a codec's quick lossless mode: it is not tried then.
 _HOPELESS, _HOPELESS_QUICKLY = 100, 3
 
@@ -46,21 +47,23 @@ class Searched:
         Raises:
             CodecFailed: it fails at every scale.
         """
-        kept = {b: self.cache.get(self._key(image, b)) for b in sorted(set(budgets))}
+        keys = self._keys(image, budgets)
+        kept = {budget: self.cache.get(key) for budget, key in keys.items()}
         missing = [budget for budget, found in kept.items() if found is None]
         for budget, best in (_search(self, image, missing) if missing else {}).items():
             kept[budget] = _packed(best)
-            self.cache.put(self._key(image, budget), kept[budget] or b"")
+            self.cache.put(keys[budget], kept[budget] or b"")
         return [_unpacked(kept[budget] or b"", image.mode == "L") for budget in budgets]
 
-    def repeat(self, image: Image.Image, budget: int, coded: Size | None, setting: str) -> None:
-        """Let the search for a budget end where another one has, if its file is made again.
+    def repeat(self, image: Image.Image, ends: Mapping[int, End]) -> None:
+        """Let the search for each budget end where another has, if that file fits again."""
+        for budget, key in self._keys(image, ends).items():
+            if self.cache.get(key) is None:
+                self._end(image, budget, key, *ends[budget])
 
-        `coded` is None where that one has found no file.
-        """
-        key = self._key(image, budget)
-        if self.cache.get(key) is not None:
-            return
+    def _end(
+        self, image: Image.Image, budget: int, key: str, coded: Size | None, setting: str
+    ) -> None:
         if coded is None:
             self.cache.put(key, _packed(None))
             return
@@ -73,10 +76,10 @@ class Searched:
         if data is not None and self.compared_bytes(data) <= budget:
             self.cache.put(key, _packed(Encoded(data, coded, image.mode == "L", setting)))
 
-    def _key(self, image: Image.Image, budget: int) -> str:
-        """Hash what the result of a search depends on."""
+    def _keys(self, image: Image.Image, budgets: Iterable[int]) -> dict[int, str]:
+        """Hash what the results of a search depend on, by budget."""
         asked = (self.name, self.note, self.qualities, self.bare, SCALES, hash_of_pixels(image))
-        return hash_of("best", *asked, budget)
+        return {budget: hash_of("best", *asked, budget) for budget in sorted(set(budgets))}
 
     def decode(self, encoded: Encoded, size: Size) -> Image.Image:
         """Decode, and enlarge to the size of the original with Lanczos."""

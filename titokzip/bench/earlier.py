@@ -17,10 +17,10 @@ from typing import Any, Self
 from PIL import Image
 
 from titokzip.bench.distances import Distance
-from titokzip.bench.downscale_search import Searched
-from titokzip.bench.image_codec import ImageCodec, Size
+from titokzip.bench.downscale_search import End, Searched
+from titokzip.bench.image_codec import ImageCodec
 
-Found = tuple[int, Size | None, str]  # budget, coded size and setting; None where no file fitted
+Row = dict[str, Any]  # of a result: a baseline's file and its measures
 
 
 class AnotherRun(ValueError):
@@ -34,8 +34,7 @@ class Earlier:
     sha256: str  # of its result
     notes: dict[str, str]  # by codec
     networks: dict[str, tuple[str, ...]]  # SHA-256 of their files, by measure
-    found: dict[tuple[str, str], list[Found]]
-    rows: dict[tuple[str, str, int], dict[str, Any]]  # by image, codec and budget
+    rows: dict[tuple[str, str], dict[int, Row]]  # by image and codec, then by budget
 
     @classmethod
     def read(cls, path: Path, images: str, compared: str) -> Self:
@@ -48,15 +47,13 @@ class Earlier:
         data = path.read_bytes()
         try:
             result = json.loads(data)
-            found: dict[tuple[str, str], list[Found]] = {}
-            rows: dict[tuple[str, str, int], dict[str, Any]] = {}
+            rows: dict[tuple[str, str], dict[int, Row]] = {}
             for line in result["rows"]:
                 for row in line["rows"]:
                     if row.get("budget"):
-                        rows[line["image"], row["codec"], row["budget"]] = row
-                        found.setdefault((line["image"], row["codec"]), []).append(
-                            _found(row, line)
-                        )
+                        _check(row, line)
+                        budgets = rows.setdefault((line["image"], row["codec"]), {})
+                        budgets[int(row["budget"])] = row
             kind = result["dataset"]["sha256"], result["compared"]
             notes = dict(result["codecs"])
             networks = {k: tuple(one["sha256"]) for k, one in result["networks"].items()}
@@ -64,14 +61,14 @@ class Earlier:
             raise AnotherRun(f"{path}: not the result of a run") from error
         if kind != (images, compared):
             raise AnotherRun(f"{path}: a run of other images, or one that compares other bytes")
-        return cls(hashlib.sha256(data).hexdigest(), notes, networks, found, rows)
+        return cls(hashlib.sha256(data).hexdigest(), notes, networks, rows)
 
     def repeat(self, name: str, image: Image.Image, codecs: Iterable[ImageCodec]) -> None:
         """Make the files that the run ended with, for the codecs that are the same as then."""
         for codec in codecs:
             if isinstance(codec, Searched) and self.notes.get(codec.name) == codec.note:
-                for budget, coded, setting in self.found.get((name, codec.name), []):
-                    codec.repeat(image, budget, coded, setting)
+                rows = self.rows.get((name, codec.name), {})
+                codec.repeat(image, {budget: _end(row) for budget, row in rows.items()})
 
     def measured(
         self, name: str, row: Mapping[str, Any], distances: Iterable[Distance]
@@ -79,14 +76,18 @@ class Earlier:
         """Give what the run measured of the file of a row: PSNR, and what is the same with it."""
         same = ["psnr", "ms_ssim"]
         same += [d.name for d in distances if self.networks.get(d.name) == d.sha256 and not d.boxes]
-        known = self.rows.get((name, row["codec"], row.get("budget", 0)), {})
+        known = self.rows.get((name, row["codec"]), {}).get(row.get("budget", 0), {})
         return {key: known[key] for key in same if known.get(key) is not None}
 
 
-def _found(row: dict[str, Any], line: dict[str, Any]) -> Found:
-    if row["bytes"] is None:
-        return int(row["budget"]), None, ""
-    width, height = (int(side) for side in row["coded"])
-    if not (0 < width <= line["width"] and 0 < height <= line["height"]):
+def _check(row: Row, line: dict[str, Any]) -> None:
+    coded, _ = _end(row)
+    if coded and not (0 < coded[0] <= line["width"] and 0 < coded[1] <= line["height"]):
         raise ValueError("a coded image that is larger than the original, or empty")
-    return int(row["budget"]), (width, height), str(row["setting"])
+
+
+def _end(row: Row) -> End:
+    if row["bytes"] is None:
+        return None, ""
+    width, height = row["coded"]
+    return (int(width), int(height)), str(row["setting"])

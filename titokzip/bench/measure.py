@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -25,10 +25,10 @@ from titokzip.bench.networks import Extractor, Features
 from titokzip.bench.plan import Plan, Point, file_of
 from titokzip.errors import ImageError, ModelError
 from titokzip.images import InputImage
+from titokzip.runtime.grouping import in_groups
 from titokzip.runtime.prefetch import ahead
 
 Line = dict[str, Any]  # one image's results
-A = TypeVar("A")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ def _measured(
             return item, error
 
     waiting: deque[Future[tuple[Line, dict[tuple[str, str], Features]]]] = deque()
-    for group in _groups(ahead(pool, load, todo, 2 * plan.workers), plan.workers):
+    read = ahead(pool, load, todo, 2 * plan.workers)
+    for group in in_groups(read, lambda _: 1, plan.workers):
         images = [image for _, image in group if isinstance(image, InputImage)]
         coded = iter(_coded(plan, images))
         for item, image in group:
@@ -208,14 +209,3 @@ def _stored(plan: Plan, folder: Path, name: str, point: Point, codec: str, data:
     if name not in plan.kept:
         path.unlink()
     return read
-
-
-def _groups(many: Iterable[A], size: int) -> Iterator[list[A]]:
-    group: list[A] = []
-    for one in many:
-        group.append(one)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
