@@ -1,6 +1,6 @@
 """Models of our own with a tiny decoder network, around the context model that ships."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import torch
 from safetensors.numpy import load_file
@@ -32,7 +32,8 @@ def context():
     }
 
 
-def write(path, name="tiny", seed=0, **changes):
+def write(path, name="tiny", seed=0, self_ensemble=False, **changes):
     """Write a model; `changes` are arrays of its context model."""
     decoder = {key: tensor.numpy() for key, tensor in network(seed).state_dict().items()}
-    return embedded.write(path, name, context() | changes, decoder, asdict(SMALL), "none")
+    config = asdict(replace(SMALL, self_ensemble=self_ensemble))
+    return embedded.write(path, name, context() | changes, decoder, config, "none")

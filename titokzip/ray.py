@@ -163,7 +163,7 @@ class Decompressing:
 
     def __call__(self) -> Converter:
         """Load nothing yet."""
-        models = Models(self.model, lambda manifest: loading.load(manifest, self.device))
+        models = Models(self.model, lambda one: loading.load(one, self.device, passes=1))
         return Converter(
             lambda jobs: decompress_files(jobs, models, self.options, **self.how),
             frozenset([".ttk"]),
@@ -203,7 +203,7 @@ class _Decompressor:
 
     def __init__(self, column: str, to: str, model: str | None) -> None:
         self.column, self.to = column, to
-        self.models = Models(model, loading.load)
+        self.models = Models(model, lambda manifest: loading.load(manifest, passes=1))
 
     def __call__(self, batch: Batch) -> Batch:
         nothing = np.zeros((0, 0, 3), np.uint8)

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import refiners
 from photos import photo, png
 from PIL import Image, ImageDraw
 from run import files, run, spawn
@@ -155,3 +156,23 @@ def test_a_reader_that_goes_away_is_no_crash(source):
     process.stderr.close()
     assert process.wait() == 1
     assert told == f"titokzip: {source}: Broken pipe\n".encode()
+
+
+def test_one_file_gets_passes_by_its_size_and_many_get_one(small, tmp_path):
+    model = tmp_path / "m.safetensors"
+    refiners.write(model, self_ensemble=True)
+    for name in ("one", "two", "three"):
+        (tmp_path / f"{name}.ttk").write_bytes(small)
+
+    def decoded(*options, count=1):
+        names = ("one", "two", "three")[:count]
+        sources = [tmp_path / f"{name}.ttk" for name in names]
+        run("decompress", *sources, "-m", model, "-f", *options)
+        return (tmp_path / "one.png").read_bytes()
+
+    assert decoded() == decoded("--passes", 8)
+    assert decoded("--passes", 1) != decoded("--passes", 8)
+    plain_precision = ("--precision", "float32")  # many files go through torch
+    assert decoded(*plain_precision, count=3) == decoded("--passes", 1, *plain_precision)
+    eight = ("--passes", 8, *plain_precision)
+    assert decoded(*eight, count=3) == decoded(*eight)

@@ -199,4 +199,6 @@ def test_steps_and_guidance_of_a_model_without_them(tiny, tmp_path, count):
     for options in (("--steps", 5), ("--guidance", 2)):
         told = run("decompress", "-r", folder, *options, code=2).stderr
         assert told.endswith("Error: --steps and --guidance are for FlexTok; tiny-6 has none\n")
+    told = run("decompress", "-r", folder, "--passes", 2, code=2).stderr
+    assert told.endswith("Error: --passes is for the embedded model, not for tiny-6\n")
     assert files(folder) == before

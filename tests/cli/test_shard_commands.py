@@ -65,7 +65,7 @@ def test_a_cluster_is_for_shards_and_needs_ray(shards, tmp_path, monkeypatch):
 def test_a_cluster_refuses_options_that_it_does_not_take(shards, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     both = ["--compile", "--batch-size", 3]
-    sampled = ["--precision", "float32", "--steps", 5, "--guidance", 2]
+    sampled = ["--precision", "float32", "--passes", 2, "--steps", 5, "--guidance", 2]
     for command, options in [("compress", both), ("decompress", both + sampled)]:
         names = [one for one in options if str(one).startswith("--")]
         ray = [command, shards[0], "-O", tmp_path / "out", "--ray", "local"]

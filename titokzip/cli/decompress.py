@@ -81,6 +81,12 @@ def _strength(context: click.Context, option: click.Parameter, value: float | No
     help="Arithmetic of the decoder; auto is bfloat16 where it is fast.",
 )
 @click.option(
+    "--passes",
+    type=click.IntRange(1, 8),
+    help="Passes of the embedded model's network, in as many orientations, that are averaged."
+    "  [default: by the size of one file, 1 for many]",
+)
+@click.option(
     "--steps", type=click.IntRange(1, 1000), help="Steps of FlexTok's sampler.  [default: 20]"
 )
 @click.option(
@@ -97,6 +103,7 @@ def decompress(
     max_pixels: int | None,
     model: str | None,
     precision: str,
+    passes: int | None,
     steps: int | None,
     guidance: float | None,
     **others: Any,
@@ -139,7 +146,10 @@ def decompress(
             precision,
             options.compiled,
             lone=len(jobs) == 1,
+            passes=passes or (None if len(jobs) == 1 else 1),
         )
+        if passes and codec.layout.tiles:
+            raise click.UsageError(f"--passes is for the embedded model, not for {manifest.name}")
         _guide(codec, manifest.name, steps, guidance)
         return codec
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from titokzip.batch.shards import Coder, Shard, ShardResult
 
 _MANY = (".tar", ".tar.gz", ".tgz")
-_NOT_WITH_RAY = ("precision", "steps", "guidance", "compiled", "batch_size")
+_NOT_WITH_RAY = ("precision", "passes", "steps", "guidance", "compiled", "batch_size")
 _BY_HAND = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 

@@ -36,11 +36,13 @@ from titokzip.layouts.stored import (
 from titokzip.rate_control import Rate
 from titokzip.runtime.blas import one_thread
 from titokzip.runtime.grouping import in_groups
+from titokzip.runtime.self_ensemble import averaged, passes_for
 from titokzip.tokenizers.embedded.quantizer import Quantising, dequantize
 from titokzip.tokenizers.embedded.together import encode_together
 from titokzip.transform import planes as channels
 from titokzip.transform.bands import flatten
 from titokzip.transform.lapped import SIDE
+from titokzip.transform.orientations import ORIENTATIONS
 from titokzip.transform.pyramid import Integers, synthesise
 from titokzip.transform.resample import enlarge
 
@@ -70,13 +72,16 @@ class Transformed:
         truncate: bool = False,
         settings: tuple[Any, ...] | None = None,
         load_small: "Callable[[], NumpyRefiner] | None" = None,
+        passes: int | None = None,
     ) -> None:
         """Take what loads the decoder network when it is needed.
 
-        `load_small` loads what refines small images instead, without torch.
+        `load_small` loads what refines small images instead, without torch. `passes` of the network
+        are averaged; without it as many as the model and the size of an image are worth.
         """
         self.fingerprint, self.context_model = fingerprint, context_model
         self._load_refiner, self._load_small, self.truncate = load_refiner, load_small, truncate
+        self.passes = passes
         self._settings = settings  # with which another process loads it
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -145,7 +150,7 @@ class Transformed:
 
     def _encoding(self, image: InputImage, rate: Rate) -> Quantising[Encoded]:
         def decode(header: Header, integers: Integers, size: Size) -> Image.Image:
-            return self._image(header, integers, size, image.size)
+            return self._image(header, integers, size, image.size, passes=1)
 
         model = self.context_model
         return ImageEncoder(image, rate, self.fingerprint, model, decode).encode()
@@ -164,7 +169,12 @@ class Transformed:
                 return error
 
     def _image(
-        self, header: Header, integers: Integers, size: Size | None, shown: Size | None = None
+        self,
+        header: Header,
+        integers: Integers,
+        size: Size | None,
+        shown: Size | None = None,
+        passes: int | None = None,
     ) -> Image.Image:
         """Make the image at a size; the network doubles it as one of the size `shown` asks for."""
         layout = transform_layout(header)
@@ -175,7 +185,7 @@ class Transformed:
             rows, columns = colours.shape[1:]
             width, height = shown or size or (header.width, header.height)
             double = 2 * columns <= width and 2 * rows <= height
-            colours = self._refined(colours, layout.step, double)
+            colours = self._refined(colours, layout.step, double, passes or self.passes)
         parts = colours
         if header.alpha:
             parts = np.concatenate([colours, enlarge(alpha, *colours.shape[1:])])
@@ -185,13 +195,14 @@ class Transformed:
             parts = enlarge(parts, size[1], size[0])
         return at_size(_to_image(parts, self.truncate), size)
 
-    def _refined(self, colours: Planes, step: int, double: bool) -> Planes:
+    def _refined(self, colours: Planes, step: int, double: bool, passes: int | None) -> Planes:
         """Improve channels [1 or 3, H, W] by the decoder network."""
         three, small = np.broadcast_to(colours, (3, *colours.shape[1:])), self._small_refiner
-        if small and three[0].size <= small.most_pixels:
-            refined = small(three, step, double)
-        else:
-            refined = self.refiner(three, step, double)
+        pixels = three[0].size
+        refiner = small if small and pixels <= small.most_pixels else self.refiner
+        if passes is None:
+            passes = passes_for(pixels) if refiner.config.self_ensemble else 1
+        refined = averaged(lambda channels: refiner(channels, step, double), three, passes)
         return refined.mean(axis=0, keepdims=True) if len(colours) == 1 else refined
 
 
@@ -202,8 +213,11 @@ def load_transform(
     compiled: bool = False,
     truncate: bool = False,
     lone: bool = False,
+    passes: int | None = None,
 ) -> Transformed:
     """Load the embedded model, all but its network; see `titokzip.loading.load`."""
+    if passes is not None and not 1 <= passes <= ORIENTATIONS:
+        raise ValueError(f"{passes} passes: an image has 1 to {ORIENTATIONS} orientations")
 
     def load_refiner() -> "Refiner":
         from titokzip.runtime import windowed_decoding
@@ -218,9 +232,9 @@ def load_transform(
 
     context_model = zoo.load_context_model(manifest)
     fingerprint = manifest.fingerprint[:FINGERPRINT_BYTES]
-    settings = manifest.path, device, precision, compiled, truncate
+    settings = manifest.path, device, precision, compiled, truncate, False, passes
     small = load_small if lone and (device, precision, compiled) == _UNASKED else None
-    return Transformed(fingerprint, context_model, load_refiner, truncate, settings, small)
+    return Transformed(fingerprint, context_model, load_refiner, truncate, settings, small, passes)
 
 
 @cache

@@ -32,7 +32,7 @@ class NumpyRefiner:
 
     def __init__(self, config: NetworkConfig, weights: Mapping[str, Array]) -> None:
         """Take weights [outputs, inputs, ...] by the names of `NetworkConfig.shapes`."""
-        self._config, self._weights = config, weights
+        self.config, self._weights = config, weights
 
     def __call__(self, channels: Array, step: int, double: bool = False) -> Array:
         """Refine channels [3, H, W], multiples of eight, decoded at a step index.
@@ -68,13 +68,13 @@ class NumpyRefiner:
     def _through(self, at: int, features: Array, condition: Array) -> Array:
         """Take features through level `at` and all that are coarser."""
         name = f"levels.{at}"
-        for block in range(self._config.encoder[at]):
+        for block in range(self.config.encoder[at]):
             features = self._block(f"{name}.encoder.{block}", features, condition)
-        if at + 1 < len(self._config.widths):
+        if at + 1 < len(self.config.widths):
             coarse = np.pad(self._linear(f"{name}.reduce", _unshuffled(_inner(features))), _BORDER)
             coarse = _inner(self._through(at + 1, coarse, condition))
             _inner(features)[:] += _shuffled(self._linear(f"{name}.enlarge", coarse))
-        for block in range(self._config.decoder[at]):
+        for block in range(self.config.decoder[at]):
             features = self._block(f"{name}.decoder.{block}", features, condition)
         return features
 

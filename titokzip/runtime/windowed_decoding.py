@@ -27,7 +27,7 @@ class Refiner:
     """The decoder network on a device; channels in, channels out."""
 
     def __init__(self, network: RefinementNetwork, device: str, dtype: torch.dtype) -> None:
-        self.device, self.dtype = device, dtype
+        self.device, self.dtype, self.config = device, dtype, network.config
         self.network = network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()

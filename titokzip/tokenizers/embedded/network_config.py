@@ -19,6 +19,7 @@ class NetworkConfig:
     encoder: tuple[int, ...] = (2, 2, 2, 2)  # residual blocks on the way down, the last included
     decoder: tuple[int, ...] = (2, 2, 2, 0)  # on the way up
     conditions: int = 32  # width of the embedding of step and size
+    self_ensemble: bool = False  # nearer to the image if orientations of it are averaged
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Give the shape of each tensor by its name."""

@@ -1,4 +1,4 @@
-"""Batches of crops, drawn at random from coded images and their originals.
+"""Batches of crops in random orientations, drawn from coded images and their originals.
 
 B crops of S x S pixels, S a multiple of 8.
 """
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from titokzip.errors import ImageError
 from titokzip.training.embedded.parts import Items, Pixels, Record
+from titokzip.transform.orientations import ORIENTATIONS, turned
 
 SIDES: Final = (192, 128, 96, 64, 48, 32)  # of crops
 
@@ -67,11 +68,14 @@ class Batches:
         )
         original, decoded = self.items.images(record)
         window = (slice(None), slice(y, y + side), slice(x, x + side))
+        orientation = int(self.random.integers(ORIENTATIONS))
         double = None
         if record.double is not None:
             y, x = 2 * y, 2 * x
             double = self.items.double(record)[:, y : y + 2 * side, x : x + 2 * side]
-        return original[window], decoded[window], double, record
+            double = turned(double, orientation)
+        original, decoded = original[window], decoded[window]
+        return turned(original, orientation), turned(decoded, orientation), double, record
 
     def state(self) -> dict[str, Any]:
         """Gather what a resumed run needs."""

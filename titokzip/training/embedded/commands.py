@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,11 +191,13 @@ def decoder(
 @click.option("--note", default="", help="A line about the model's size, for lists.")
 @click.option("--trained-against", multiple=True, help="A network that the loss used, as bench"
               " names it. Can be repeated.")  # fmt: skip
+@click.option("--self-ensemble", is_flag=True, help="Decoding averages orientations of small"
+              " images, for networks that were trained on squared errors.")  # fmt: skip
 @click.option("--blend", type=_existing, help="Other weights, to mix in.")
 @click.option("--share", default=0.8, show_default=True, help="Of WEIGHTS, in the mix.")
 def export(
     weights: Path, context: Path, name: str, out: Path, licence: str, note: str,
-    trained_against: tuple[str, ...], blend: Path | None, share: float,
+    trained_against: tuple[str, ...], self_ensemble: bool, blend: Path | None, share: float,
 ) -> None:  # fmt: skip
     """Write a model from WEIGHTS of a decoder network; `-m OUT` takes it in every command."""
     from titokzip.training.embedded.weights import blended, read_decoder
@@ -203,5 +206,6 @@ def export(
     network = read_decoder(weights)
     if blend:
         blended(network, read_decoder(blend), share)
+    network.config = replace(network.config, self_ensemble=self_ensemble)
     manifest = write(out, name, context, network, licence, note, trained_against)
     click.echo(f"{manifest.name}: fingerprint {manifest.fingerprint.hex()[:8]}")

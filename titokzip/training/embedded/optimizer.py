@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from titokzip.training.muon import Muon
 
-WARM_UP: Final = 0.01  # of all steps
 LEAST_RATE: Final = 1e-3  # of the peak
 MOMENTA: Final = (0.9, 0.98)
 WEIGHT_DECAY: Final = 0.01  # of Muon's matrices
@@ -26,8 +25,11 @@ Model = TypeVar("Model", bound=nn.Module)
 class Optimizer:
     """Steps float32 masters of a working model, and keeps their EMA."""
 
-    def __init__(self, model: nn.Module, muon: float, adam: float) -> None:
-        """Take the model's weights as they are; `muon` and `adam` are peak rates."""
+    def __init__(self, model: nn.Module, muon: float, adam: float, warm_up: float = 0.01) -> None:
+        """Take the model's weights as they are; `muon` and `adam` are peak rates.
+
+        `warm_up` is the share of all steps in which they are reached.
+        """
         named = list(model.named_parameters())
         inner = [_is_inner(name, parameter) for name, parameter in named]
         self.working = [parameter for _, parameter in named]
@@ -38,7 +40,7 @@ class Optimizer:
         self.averages = [master.detach().clone() for master in self.masters]
         matrices = [m for m, i in zip(self.masters, inner, strict=True) if i]
         others = [m for m, i in zip(self.masters, inner, strict=True) if not i]
-        self.rates = (muon, adam)
+        self.rates, self.warm_up = (muon, adam), warm_up
         self.optimizers: tuple[torch.optim.Optimizer, ...] = (
             Muon(matrices, lr=muon, weight_decay=WEIGHT_DECAY),
             torch.optim.AdamW(others, lr=adam, betas=MOMENTA, weight_decay=0.0, foreach=True),
@@ -51,7 +53,7 @@ class Optimizer:
         Gives the norm of the gradient before it is clipped to 1. Where that is not finite, nothing
         is stepped.
         """
-        rate = max(min(1.0, progress / WARM_UP) * (1 - progress), LEAST_RATE)
+        rate = max(min(1.0, progress / self.warm_up) * (1 - progress), LEAST_RATE)
         for optimizer, peak in zip(self.optimizers, self.rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * peak

@@ -27,7 +27,7 @@ STAGES: Final = 4  # of VGG16's five; a position of the last sees more than a cr
 REPEATED: Final = 0.1  # weight of the detail that repeats, whose unit is a squared level
 PERIOD: Final = 16  # pixels of it: the grid of the coarsest level, at twice the working size
 SHIFTS: Final = 8  # pixels, fewer than which crops are moved against the grid of VGG16's poolings
-ADVERSARIAL: Final = Adversarial(weight=0.2, start=100, lecam=0.0, rate=3e-4, width=24, stages=2)
+ADVERSARIAL: Final = Adversarial(weight=0.3, start=0, lecam=0.0, rate=3e-4, width=24, stages=2)
 _MOMENTA: Final = (0.5, 0.99)  # of the discriminator's optimizer
 
 

@@ -53,6 +53,7 @@ class Plan:
     stages: tuple[Stage, ...]
     muon: float  # peak rates
     adam: float
+    warm_up: float = 0.01  # share of all steps in which the rates rise
     perceptual: bool = False
     network: NetworkConfig = field(default_factory=NetworkConfig)
     seed: int = 12
@@ -76,6 +77,7 @@ PLANS: Final = {
         (Stage(0.7, 64, 2**15), Stage(1.0, 96, 2**15)),
         0.0015,
         0.0004,
+        warm_up=0.08,
         perceptual=True,
     ),
 }
@@ -107,7 +109,7 @@ class Run:
         network = start or RefinementNetwork(plan.network)
         network.to(device, torch.bfloat16)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = Optimizer(self.network, plan.muon, plan.adam)
+        self.optimizer = Optimizer(self.network, plan.muon, plan.adam, plan.warm_up)
         self.batches = Batches(Items(data / "train"), plan.seed)
         self.validation = Items(data / "val")
         self.perceptual = perceptual if plan.perceptual else None
