@@ -65,6 +65,8 @@ def test_a_gpu_decodes_in_bfloat16_if_it_computes_in_it(
         ("auto", "cpu", {"avx512_f": True, "avx512_bf16": True, "amx_bf16": False}, "bfloat16"),
         ("auto", "cpu", {"avx512_f": True, "avx512_bf16": False, "amx_bf16": True}, "bfloat16"),
         ("auto", "cpu", {"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, "float32"),
+        ("auto", "cpu", {"avx512_bf16": True, "avx512_fp16": True, "amx_bf16": False}, "float32"),
+        ("auto", "cpu", {"avx512_bf16": True, "avx512_fp16": True, "amx_bf16": True}, "bfloat16"),
         ("auto", "cpu", {"architecture": "arm64", "bf16": True, "sve_bf16": True}, "float32"),
         ("auto", "mps", {"avx512_bf16": True}, "float32"),
         ("float32", "cpu", {"avx512_bf16": True}, "float32"),

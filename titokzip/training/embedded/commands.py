@@ -149,14 +149,17 @@ def data(
 @click.option("--resume", is_flag=True, help="Go on where the run in OUT was stopped.")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--device", default="cpu", show_default=True)
+@click.option("--precision", type=click.Choice(["bfloat16", "float32"]), default="bfloat16",
+              show_default=True, help="In which the networks compute.")  # fmt: skip
 def decoder(
     plan: str, data: Path, out: Path, steps: int, init: Path | None, rate: float,
-    vgg16: Path | None, lpips: Path | None, resume: bool, threads: int, device: str,
+    vgg16: Path | None, lpips: Path | None, resume: bool, threads: int, device: str, precision: str,
 ) -> None:  # fmt: skip
     """Train the decoder network; every line of the log goes to stdout too."""
     import torch
 
     from titokzip.runtime.device import choose
+    from titokzip.runtime.precision import resolve
     from titokzip.tokenizers.embedded.network import RefinementNetwork
     from titokzip.tokenizers.weights_file import read_state_dict
     from titokzip.training.embedded.perceptual import Perceptual
@@ -168,13 +171,13 @@ def decoder(
     if how.perceptual and not (vgg16 and lpips and (init or resume)):
         raise click.UsageError(f"{plan} needs --vgg16, --lpips, and --init or --resume")
     torch.set_num_threads(threads)
-    device = choose(device)
+    device, kind = choose(device), resolve(precision, device)
     start = read_decoder(init) if init else RefinementNetwork(how.network) if resume else None
     loss = None
     if vgg16 and lpips:
         distance = LPIPS.of(read_state_dict(vgg16), read_state_dict(lpips))
-        loss = Perceptual(distance.to(device))
-    run = Run(how, steps, data, out, start, loss, device)
+        loss = Perceptual(distance.to(device), precision=kind)
+    run = Run(how, steps, data, out, start, loss, device, kind)
     if resume:
         run.resume()
     if not run.train(lambda record: click.echo(json.dumps(record))):

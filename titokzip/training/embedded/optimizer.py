@@ -1,7 +1,7 @@
 """Muon for the convolutions inside the levels, AdamW for the rest, EMA weights for both.
 
-The network computes in bfloat16; the optimizers step float32 masters of its parameters. To Muon a
-convolution is a matrix [outputs, inputs x 9].
+The network computes in bfloat16 or float32; the optimizers step float32 masters of its parameters.
+To Muon a convolution is a matrix [outputs, inputs x 9].
 """
 
 import copy

@@ -42,15 +42,21 @@ class Pair(NamedTuple):
 class Perceptual:
     """The loss around a frozen network and a discriminator that learns."""
 
-    def __init__(self, lpips: LPIPS, adversarial: Adversarial = ADVERSARIAL) -> None:
+    def __init__(
+        self,
+        lpips: LPIPS,
+        adversarial: Adversarial = ADVERSARIAL,
+        precision: torch.dtype = torch.bfloat16,
+    ) -> None:
         """Take LPIPS over VGG16; it is cut to its first stages, frozen and converted."""
         lpips.stages, lpips.heads = lpips.stages[:STAGES], lpips.heads[:STAGES]
-        lpips.requires_grad_(False).to(torch.bfloat16)
+        lpips.requires_grad_(False).to(precision)
         self.lpips = lpips.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.adversary = Adversary(adversarial).to(next(lpips.parameters()).device)
         self.optimizer = torch.optim.AdamW(
             self.adversary.parameters(), adversarial.rate, _MOMENTA, weight_decay=0.0
         )
+        self.precision = precision
         self._pairs: list[Pair] = []  # of the latest batch
 
     def loss_of(
@@ -68,7 +74,10 @@ class Perceptual:
             for decoded, original in pairs
             if len(decoded)
         ]
-        distances = [pair.share * self.lpips(*_shifted(*pair[:2])) for pair in self._pairs]
+        distances = [
+            pair.share * self.lpips(*_shifted(*pair[:2], precision=self.precision))
+            for pair in self._pairs
+        ]
         distance = torch.stack(distances).sum()
         repeats = torch.stack([pair.share * repeated(*pair[:2]) for pair in self._pairs]).sum()
         terms = {"error": error, "lpips": distance, "repeated": repeats}
@@ -137,8 +146,8 @@ def repeated(decoded: Tensor, original: Tensor) -> Tensor:
     return F.relu((number * all_pairs - same) / (number - 1)).mean()
 
 
-def _shifted(*images: Tensor) -> list[Tensor]:
+def _shifted(*images: Tensor, precision: torch.dtype) -> list[Tensor]:
     """Cut the first rows and columns [0, SHIFTS) off images of 0..1, the same from all of them."""
     y, x = torch.randint(SHIFTS, (2,)).tolist()
-    cut = [image[:, :, y:, x:].to(torch.bfloat16) for image in images]
+    cut = [image[:, :, y:, x:].to(precision) for image in images]
     return [image.contiguous(memory_format=torch.channels_last) for image in cut]

@@ -95,8 +95,11 @@ class Run:
         start: RefinementNetwork | None = None,
         perceptual: Perceptual | None = None,
         device: str = "cpu",
+        precision: torch.dtype = torch.bfloat16,
     ) -> None:
         """Begin a run of so many steps; `data` holds `train` and `val`.
+
+        `precision` is that in which the network computes; its weights are stepped in float32.
 
         Raises:
             ImageError: there are no data.
@@ -107,7 +110,7 @@ class Run:
         torch.manual_seed(plan.seed)
         self.plan, self.total, self.out, self.device = plan, steps, out, device
         network = start or RefinementNetwork(plan.network)
-        network.to(device, torch.bfloat16)
+        network.to(device, precision)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = Optimizer(self.network, plan.muon, plan.adam, plan.warm_up)
         self.batches = Batches(Items(data / "train"), plan.seed)
