@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import refiners
 from photos import photo, png
 from PIL import Image
 from toys import LEVELS
@@ -39,6 +40,19 @@ def test_there_and_back(data):
     assert isinstance(container.unpack(data).header.layout, TransformLayout)
     image = titokzip.decompress(data, device="cpu")
     assert (image.size, image.mode) == ((60, 40), "RGB")
+
+
+def test_many_files_get_one_pass_and_one_gets_more(data, tmp_path, monkeypatch):
+    manifest = refiners.write(tmp_path / "m.safetensors", self_ensemble=True)
+    monkeypatch.setattr(zoo, "find_fingerprint", lambda fingerprint: manifest)
+
+    def pixels(**how):
+        return np.asarray(titokzip.decompress(data, device="cpu", **how))
+
+    (one,) = titokzip.decompress_many([data], device="cpu")
+    assert np.array_equal(np.asarray(one), pixels(passes=1))
+    assert np.array_equal(pixels(), pixels(passes=8))
+    assert not np.array_equal(pixels(), pixels(passes=1))
 
 
 def test_the_rate_is_set_in_one_way():
@@ -222,10 +236,14 @@ def test_files_of_models_that_are_not_here():
 def test_a_model_is_loaded_once(data, monkeypatch):
     loads = []
     load = loading.load
-    monkeypatch.setattr(loading, "load", lambda *how: loads.append(how) or load(*how))
+    monkeypatch.setattr(
+        loading, "load", lambda *how, **more: loads.append(how) or load(*how, **more)
+    )
     loading.cached.cache_clear()
     for _ in range(2):
+        titokzip.compress(photo(20, 20), device="cpu")
         titokzip.tokens(data)
+        titokzip.decompress(data, device="cpu")
     assert len(loads) == 1
 
 

@@ -62,11 +62,13 @@ def decompress(
     max_pixels: int | None = None,
     model: str | None = None,
     device: str = "auto",
+    passes: int | None = None,
 ) -> Image.Image:
     """Decode the image in a .ttk file, given its bytes or its path; the inverse of `compress`.
 
     `partial` accepts a truncated file. `model` chooses among decoders of the same tokens; by
-    default it is the one that `zoo.find_fingerprint` prefers.
+    default it is the one that `zoo.find_fingerprint` prefers. `passes` of the embedded model's
+    network are averaged, by default 1 to 8 by the size of the image: more are slower and nearer.
 
     Raises:
         FormatError: it is not a .ttk file, is damaged, has more than `max_pixels` pixels, or was
@@ -74,7 +76,7 @@ def decompress(
         ModelError: the model is not here.
     """
     data = data if isinstance(data, bytes) else Path(data).read_bytes()
-    codec = _codec_of(container.unpack(data, max_pixels, partial).header, model, device)
+    codec = _codec_of(container.unpack(data, max_pixels, partial).header, model, device, passes)
     return codec.decompress(data, partial=partial, max_pixels=max_pixels)
 
 
@@ -99,9 +101,15 @@ def compress_many(
 
 
 def decompress_many(
-    files: Iterable[bytes], *, model: str | None = None, device: str = "auto"
+    files: Iterable[bytes],
+    *,
+    model: str | None = None,
+    device: str = "auto",
+    passes: int | None = 1,
 ) -> Iterator[Image.Image]:
     """Decode .ttk files of one model in order, batched across files.
+
+    `passes` is that of `decompress`, by default the fastest.
 
     Raises:
         TitokzipError: one of them cannot be decoded.
@@ -110,7 +118,7 @@ def decompress_many(
     first = next(contents, None)
     if first is None:
         return
-    codec = _codec_of(first.header, model, device)
+    codec = _codec_of(first.header, model, device, passes)
     for result in codec.decompress_many(chain([first], contents)):
         if isinstance(result, TitokzipError):
             raise result
@@ -168,9 +176,9 @@ _SHAPES = ((), (3,), (4,))
 
 
 def _codec(model: str, device: str) -> Codec:
-    return loading.cached(zoo.find(model), device)
+    return loading.cached(zoo.find(model), device, None)
 
 
-def _codec_of(header: Header, model: str | None, device: str) -> Codec:
+def _codec_of(header: Header, model: str | None, device: str, passes: int | None = None) -> Codec:
     manifest = zoo.find(model) if model else zoo.find_fingerprint(header.model)
-    return loading.cached(manifest, device)
+    return loading.cached(manifest, device, passes)

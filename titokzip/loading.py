@@ -42,6 +42,6 @@ def load(
 
 
 @cache
-def cached(manifest: zoo.Manifest, device: str) -> Codec:
+def cached(manifest: zoo.Manifest, device: str, passes: int | None) -> Codec:
     """Make a codec of a model once."""
-    return load(manifest, device)
+    return load(manifest, device, passes=passes)
