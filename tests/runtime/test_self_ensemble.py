@@ -29,6 +29,7 @@ def test_the_average_is_that_of_the_orientations(passes):
 
     expected = [turned_back(refine(turned(channels, k)), k) for k in range(passes)]
     found = averaged(refine, channels, passes)
+    assert np.array_equal(found, averaged(refine, channels, passes, threads=3))
     np.testing.assert_allclose(found, np.mean(expected, 0), rtol=1e-5)
     assert found.dtype == np.float32
 

@@ -8,6 +8,7 @@ it is decoded, or when an encoder is to find the best by decoding. Drawn images 
 become a palette and indexes instead (`indexed`), where that is better.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, cached_property
 from pathlib import Path
@@ -202,7 +203,8 @@ class Transformed:
         refiner = small if small and pixels <= small.most_pixels else self.refiner
         if passes is None:
             passes = passes_for(pixels) if refiner.config.self_ensemble else 1
-        refined = averaged(lambda channels: refiner(channels, step, double), three, passes)
+        threads = min(passes, os.cpu_count() or 1) if refiner is small else 1  # torch has its own
+        refined = averaged(lambda image: refiner(image, step, double), three, passes, threads)
         return refined.mean(axis=0, keepdims=True) if len(colours) == 1 else refined
 
 
