@@ -245,6 +245,17 @@ def test_a_model_is_loaded_once(data, monkeypatch):
         titokzip.tokens(data)
         titokzip.decompress(data, device="cpu")
     assert len(loads) == 1
+    list(titokzip.decompress_many([data], device="cpu"))  # with another number of passes
+    assert len(loads) == 2
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_model_of_tiles_is_loaded_once_whatever_the_passes():
+    loading.cached.cache_clear()
+    file = titokzip.compress(photo(20, 20), model="tiny-6", device="cpu")
+    titokzip.decompress(file, passes=2, device="cpu")
+    list(titokzip.decompress_many([file], device="cpu"))
+    assert loading.cached.cache_info().currsize == 1
 
 
 def test_names_that_are_not_there():

@@ -74,6 +74,7 @@ def decompress(
         FormatError: it is not a .ttk file, is damaged, has more than `max_pixels` pixels, or was
             made with another model.
         ModelError: the model is not here.
+        ValueError: `passes` is not 1 to 8.
     """
     data = data if isinstance(data, bytes) else Path(data).read_bytes()
     codec = _codec_of(container.unpack(data, max_pixels, partial).header, model, device, passes)
@@ -109,7 +110,7 @@ def decompress_many(
 ) -> Iterator[Image.Image]:
     """Decode .ttk files of one model in order, batched across files.
 
-    `passes` is that of `decompress`, by default the fastest.
+    `passes` is that of `decompress`, by default the fastest; None is by the size of each image.
 
     Raises:
         TitokzipError: one of them cannot be decoded.
@@ -181,4 +182,4 @@ def _codec(model: str, device: str) -> Codec:
 
 def _codec_of(header: Header, model: str | None, device: str, passes: int | None = None) -> Codec:
     manifest = zoo.find(model) if model else zoo.find_fingerprint(header.model)
-    return loading.cached(manifest, device, passes)
+    return loading.cached(manifest, device, passes if manifest.kind == zoo.EMBEDDED else None)

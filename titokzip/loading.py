@@ -4,6 +4,7 @@ from functools import cache
 
 from titokzip import zoo
 from titokzip.codec import Codec
+from titokzip.runtime.self_ensemble import checked
 
 
 def load(
@@ -23,12 +24,14 @@ def load(
     truncates decoded pixels to 8 bits, as TiTok's evaluator does, instead of rounding them; `lone`
     has the embedded model decode small images without torch, in float32, unless a device or a
     precision is asked for: faster for one image, slower for many. `passes` of its decoder network,
-    1 to 8, are averaged; by default small images get more, where the model gains by it.
+    1 to 8, are averaged; by default small images get more, where the model gains by it. Models of
+    tiles have no passes.
 
     Raises:
         ModelError: it is not here, or damaged.
         ValueError: there is no such device, precision or number of passes.
     """
+    passes = checked(passes)
     manifest = zoo.find(model) if isinstance(model, str) else model
     if manifest.kind == zoo.EMBEDDED:
         from titokzip.layouts.transform import load_transform

@@ -10,7 +10,7 @@ from run import files, run, spawn
 from titokzip.batch import coding
 from titokzip.batch.processes import Processes
 from titokzip.bitstream import container
-from titokzip.cli.options import cores
+from titokzip.runtime.cores import cores
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Lines of a run to what is shown of it: averages, the machine, and the result as JSON."""
 
 import json
-import os
 import platform
 import subprocess
 import time
@@ -14,6 +13,7 @@ from typing import Any
 from titokzip import __version__, files
 from titokzip.bench import frechet
 from titokzip.bench.frechet import Statistics
+from titokzip.runtime.cores import cores
 
 SCHEMA = 3
 Line = dict[str, Any]
@@ -125,11 +125,6 @@ def environment(device: str) -> Line:
         "python": platform.python_version(),
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
     }
-
-
-def cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _commit() -> str | None:

@@ -46,7 +46,7 @@ def measure(plan: Plan, point: Point) -> Line | None:
     images = _images(plan)
     if not images:
         return None
-    from titokzip.bench.report import cores
+    from titokzip.runtime.cores import cores
 
     made: Line = {"images": len(images), "cores": cores(), "threads": torch.get_num_threads()}
     made["ours"] = {name: _of_ours(one, images, point) for name, one in plan.ours.items()}

@@ -188,8 +188,8 @@ def _settings(points: list[tuple[float, bool]], **given: Any) -> Any:
     from titokzip.bench.networks import Files
     from titokzip.bench.ours import DEFAULT_MODEL
     from titokzip.bench.plan import Point
-    from titokzip.bench.report import cores
     from titokzip.bench.session import Settings
+    from titokzip.runtime.cores import cores
 
     extra = [one for text in given["described"] for one in _described(programs, text)]
     asked = None if given["codecs"] is None else filter(None, given["codecs"].split(","))

@@ -122,7 +122,7 @@ def decompress(
     jobs = [] if shards else plan(files, [".ttk"], renaming([".ttk"], chosen or ".png"), options)
     check_ray(options, bool(shards))
     begun = time.perf_counter()
-    from titokzip import batch, loading
+    from titokzip import batch, loading, zoo
 
     check_device(options.device)
     settings: dict[str, Any] = {
@@ -139,6 +139,8 @@ def decompress(
         )
 
     def load(manifest: "Manifest") -> "Codec":
+        if passes and manifest.kind != zoo.EMBEDDED:
+            raise click.UsageError(f"--passes is for the embedded model, not for {manifest.name}")
         codec = loading.load(
             manifest,
             options.device,
@@ -148,8 +150,6 @@ def decompress(
             lone=len(jobs) == 1,
             passes=passes or (None if len(jobs) == 1 else 1),
         )
-        if passes and codec.layout.tiles:
-            raise click.UsageError(f"--passes is for the embedded model, not for {manifest.name}")
         _guide(codec, manifest.name, steps, guidance)
         return codec
 

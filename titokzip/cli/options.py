@@ -1,11 +1,12 @@
 """The options that all commands over files share."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from titokzip.runtime.cores import cores
 
 if TYPE_CHECKING:
     from titokzip.batch import Options
@@ -107,13 +108,6 @@ def file_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
-
-
-def cores() -> int:
-    """Count the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def how(options: FileOptions) -> "Options":

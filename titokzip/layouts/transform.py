@@ -8,7 +8,6 @@ it is decoded, or when an encoder is to find the best by decoding. Drawn images 
 become a palette and indexes instead (`indexed`), where that is better.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, cached_property
 from pathlib import Path
@@ -37,13 +36,12 @@ from titokzip.layouts.stored import (
 from titokzip.rate_control import Rate
 from titokzip.runtime.blas import one_thread
 from titokzip.runtime.grouping import in_groups
-from titokzip.runtime.self_ensemble import averaged, passes_for
+from titokzip.runtime.self_ensemble import averaged, passes_for, threads_for
 from titokzip.tokenizers.embedded.quantizer import Quantising, dequantize
 from titokzip.tokenizers.embedded.together import encode_together
 from titokzip.transform import planes as channels
 from titokzip.transform.bands import flatten
 from titokzip.transform.lapped import SIDE
-from titokzip.transform.orientations import ORIENTATIONS
 from titokzip.transform.pyramid import Integers, synthesise
 from titokzip.transform.resample import enlarge
 
@@ -203,7 +201,7 @@ class Transformed:
         refiner = small if small and pixels <= small.most_pixels else self.refiner
         if passes is None:
             passes = passes_for(pixels) if refiner.config.self_ensemble else 1
-        threads = min(passes, os.cpu_count() or 1) if refiner is small else 1  # torch has its own
+        threads = threads_for(passes, pixels) if refiner is small else 1  # torch has its own
         refined = averaged(lambda image: refiner(image, step, double), three, passes, threads)
         return refined.mean(axis=0, keepdims=True) if len(colours) == 1 else refined
 
@@ -218,8 +216,6 @@ def load_transform(
     passes: int | None = None,
 ) -> Transformed:
     """Load the embedded model, all but its network; see `titokzip.loading.load`."""
-    if passes is not None and not 1 <= passes <= ORIENTATIONS:
-        raise ValueError(f"{passes} passes: an image has 1 to {ORIENTATIONS} orientations")
 
     def load_refiner() -> "Refiner":
         from titokzip.runtime import windowed_decoding

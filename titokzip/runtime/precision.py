@@ -17,13 +17,13 @@ PRECISIONS: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def resolve(name: str, device: str) -> torch.dtype:
-    """Resolve a precision; "auto" is bfloat16 where the device computes in it, else float32.
+    """Resolve a precision; "auto" is bfloat16 where the device is fast at it, else float32.
 
     Raises:
         ValueError: the name is unknown.
     """
     if name == "auto":
-        name = "bfloat16" if _has_bfloat16(device) else "float32"
+        name = "bfloat16" if _fast_bfloat16(device) else "float32"
     if name not in PRECISIONS:
         raise ValueError(f"precision is auto, {' or '.join(PRECISIONS)}, not {name!r}")
     return PRECISIONS[name]
@@ -69,12 +69,13 @@ def _settings(old: Any, new: Any) -> tuple[bool | None, str | None]:
         return None, named
 
 
-def _has_bfloat16(device: str) -> bool:
-    """Tell whether the device has bfloat16 instructions that torch is known to use.
+def _fast_bfloat16(device: str) -> bool:
+    """Tell whether torch is known to compute faster in bfloat16 than in float32.
 
     CPUs report them since torch 2.11. ARM is excluded: compiled bfloat16 matrix products were
     100 times slower than others there (pytorch/pytorch#180447). Intel's processors with AVX512-FP16
     have AMX; where a virtual machine hides it, bfloat16 took 1.7 times as long as float32.
+    AMD's had no AVX512-FP16 when this was written.
     """
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(False))  # False: native, not emulated

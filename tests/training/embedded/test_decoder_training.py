@@ -105,12 +105,14 @@ def test_what_is_not_finite_stops_the_run_and_keeps_its_state(
     assert not (tmp_path / "xs.safetensors").exists()
 
 
-def test_the_learning_rates_can_be_scaled(data_folder, tmp_path, monkeypatch):
+def test_learning_rates_and_precision_can_be_chosen(data_folder, tmp_path, monkeypatch):
     monkeypatch.setitem(PLANS, "xs", PLAN)
     runs = {}
     monkeypatch.setattr(Run, "train", lambda self, report: runs.setdefault("run", self))
-    run("decoder", "xs", "--data", data_folder, "--out", tmp_path, "--steps", 6, "--rate", 0.25)
+    how = "--steps", 6, "--rate", 0.25, "--precision", "float32"
+    run("decoder", "xs", "--data", data_folder, "--out", tmp_path, *how)
     assert runs["run"].optimizer.rates == (PLAN.muon / 4, PLAN.adam / 4)
+    assert runs["run"].network.colours.weight.dtype == torch.float32
 
 
 def test_the_commands_give_a_model_that_codes(data_folder, context_file, tmp_path, monkeypatch):
@@ -119,9 +121,12 @@ def test_the_commands_give_a_model_that_codes(data_folder, context_file, tmp_pat
     assert json.loads(output.splitlines()[-1])["kind"] == "validation"
     model = tmp_path / "model.safetensors"
     decoder = tmp_path / "xs.safetensors"
-    mixed = "--blend", tmp_path / "averaged.safetensors", "--trained-against", "tiny-darknet"
-    run("export", decoder, "--context", context_file, "--name", "mine", "--out", model, *mixed)
+    given = "export", decoder, "--context", context_file, "--name", "mine", "--out", model
+    run(*given, "--self-ensemble")
+    assert zoo.find(str(model)).config["self_ensemble"] is True
+    run(*given, "--blend", model, "--trained-against", "tiny-darknet")
     manifest = zoo.find(str(model))
+    assert manifest.config["self_ensemble"] is False
     zoo.verify(manifest)
     assert (manifest.name, manifest.trained_against) == ("mine", ("tiny-darknet",))
     image = photo(120, 90, 50)

@@ -194,8 +194,8 @@ def decoder(
 @click.option("--note", default="", help="A line about the model's size, for lists.")
 @click.option("--trained-against", multiple=True, help="A network that the loss used, as bench"
               " names it. Can be repeated.")  # fmt: skip
-@click.option("--self-ensemble", is_flag=True, help="Decoding averages orientations of small"
-              " images, for networks that were trained on squared errors.")  # fmt: skip
+@click.option("--self-ensemble", is_flag=True, help="Have decoding average orientations of"
+              " small images: for networks that were trained on squared errors.")  # fmt: skip
 @click.option("--blend", type=_existing, help="Other weights, to mix in.")
 @click.option("--share", default=0.8, show_default=True, help="Of WEIGHTS, in the mix.")
 def export(

@@ -97,7 +97,7 @@ def blended(network: RefinementNetwork, other: RefinementNetwork, share: float) 
     Raises:
         ModelError: the networks have different shapes.
     """
-    if network.config != other.config:
+    if network.config.shapes() != other.config.shapes():
         raise ModelError("networks of different shapes cannot be blended")
     with torch.no_grad():
         for mine, theirs in zip(network.parameters(), other.parameters(), strict=True):
