@@ -8,7 +8,8 @@ from photos import photo
 from titokzip import loading
 from titokzip.images import plain
 from titokzip.rate_control import Rate
-from titokzip.runtime.self_ensemble import averaged, passes_for
+from titokzip.runtime import self_ensemble
+from titokzip.runtime.self_ensemble import averaged, passes_for, threads_for
 from titokzip.transform.orientations import turned, turned_back
 
 
@@ -18,6 +19,12 @@ from titokzip.transform.orientations import turned, turned_back
 )
 def test_small_images_get_more_passes(pixels, passes):
     assert passes_for(pixels) == passes
+
+
+def test_passes_run_side_by_side_as_cores_and_memory_allow(monkeypatch):
+    monkeypatch.setattr(self_ensemble, "cores", lambda: 4)
+    assert [threads_for(passes, 64) for passes in (1, 2, 8)] == [1, 2, 4]
+    assert [threads_for(8, pixels) for pixels in (2**16, 2**17, 2**18, 2**30)] == [4, 2, 1, 1]
 
 
 @pytest.mark.parametrize("passes", [1, 2, 4, 8])

@@ -48,7 +48,7 @@ def averaged(
 ) -> Channels:
     """Average what `refine` makes of channels [C, H, W] in the first `passes` orientations.
 
-    With several `threads`, passes run side by side.
+    `refine` gives arrays of its own. With several `threads`, passes run side by side.
     """
 
     def refined(orientation: int) -> Channels:
@@ -59,5 +59,6 @@ def averaged(
         found = pool.map(refined, range(passes)) if threads > 1 else map(refined, range(passes))
         total = next(found)
         for image in found:
-            total = total + image
-    return total / np.float32(passes)
+            total += image
+    total /= np.float32(passes)
+    return total

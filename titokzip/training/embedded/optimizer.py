@@ -25,7 +25,7 @@ Model = TypeVar("Model", bound=nn.Module)
 class Optimizer:
     """Steps float32 masters of a working model, and keeps their EMA."""
 
-    def __init__(self, model: nn.Module, muon: float, adam: float, warm_up: float = 0.01) -> None:
+    def __init__(self, model: nn.Module, muon: float, adam: float, warm_up: float) -> None:
         """Take the model's weights as they are; `muon` and `adam` are peak rates.
 
         `warm_up` is the share of all steps in which they are reached.
