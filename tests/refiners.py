@@ -32,8 +32,8 @@ def context():
     }
 
 
-def write(path, name="tiny", seed=0, self_ensemble=False, **changes):
+def write(path, name="tiny", seed=0, self_ensemble=False, lagrange=1.0, **changes):
     """Write a model; `changes` are arrays of its context model."""
     decoder = {key: tensor.numpy() for key, tensor in network(seed).state_dict().items()}
-    config = asdict(replace(SMALL, self_ensemble=self_ensemble))
+    config = asdict(replace(SMALL, self_ensemble=self_ensemble, lagrange=lagrange))
     return embedded.write(path, name, context() | changes, decoder, config, "none")

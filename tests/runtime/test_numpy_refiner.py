@@ -78,4 +78,4 @@ def test_values_that_are_not_finite_are_an_error():
 def test_it_is_used_where_nothing_else_is_asked_for(asked, lone):
     layout = loading.load("xs", **{"lone": True} | asked).layout
     assert isinstance(layout, Transformed)
-    assert isinstance(layout._small_refiner, NumpyRefiner) == lone
+    assert isinstance(layout.reconstruction.refinement.small, NumpyRefiner) == lone

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -114,6 +115,27 @@ def test_a_better_network_decodes_the_same_files(saved, tmp_path):
     assert decoded.tobytes() != old.decompress(data).tobytes()
     chosen = titokzip.decompress(data, model=str(better.path), device="cpu")
     assert chosen.tobytes() == decoded.tobytes()
+
+
+@pytest.mark.parametrize("lagrange", [0.0, -1.0, float("nan"), 1e9, "half", None, [1.0]])
+def test_a_multiplier_that_is_none_is_refused(tmp_path, lagrange):
+    manifest = refiners.write(tmp_path / "odd.safetensors", lagrange=lagrange)
+    for use in (zoo.lagrange, zoo.verify, loading.load):
+        with pytest.raises(ModelError, match="lagrange is"):
+            use(manifest)
+
+
+def test_models_that_do_not_say_it_have_a_multiplier_of_one(saved):
+    config = {key: value for key, value in saved.config.items() if key != "lagrange"}
+    assert zoo.lagrange(replace(saved, config=config)) == zoo.lagrange(saved) == 1
+
+
+def test_the_multiplier_of_a_model_is_used(saved, tmp_path):
+    half = refiners.write(tmp_path / "half.safetensors", lagrange=0.5)
+    one, other = (loading.load(model, "cpu") for model in (saved, half))
+    files = [codec.compress(plain(photo(60, 40)), Rate(quality=60)) for codec in (one, other)]
+    assert files[0] != files[1]
+    assert one.decompress(files[1]).tobytes() == other.decompress(files[1]).tobytes()
 
 
 @pytest.mark.parametrize("name", ["steps", "pyramid.cells.last_bias", "blocks.signs"])

@@ -7,7 +7,6 @@ from math import inf
 from typing import Final, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from titokzip.bitstream.container import packed_size
 from titokzip.bitstream.header import MAX_STEP, Header, IndexedLayout, TransformLayout
@@ -17,17 +16,16 @@ from titokzip.images import InputImage
 from titokzip.layouts.indexed import IndexedEncoder, encoder_of
 from titokzip.layouts.pixels import pixels_of
 from titokzip.layouts.protocol import Encoded, Size
+from titokzip.layouts.reconstruction import Reconstruction
+from titokzip.layouts.stored import transform_layout
 from titokzip.rate_control import Rate
+from titokzip.tokenizers.embedded.best import BestEncoder
 from titokzip.tokenizers.embedded.quantizer import Quantising
 from titokzip.tokenizers.embedded.rate_control import Encoder, slope_at
 from titokzip.tokenizers.embedded.search import Encoded as Coded
 from titokzip.transform.bands import flatten
 from titokzip.transform.planes import Planes, to_planes
-from titokzip.transform.pyramid import Integers
 from titokzip.transform.transparency import is_mask, with_hidden_colours
-
-# An image at a size, from its header and integers.
-Decode = Callable[[Header, Integers, Size], Image.Image]
 
 FINEST_MASK: Final = 120  # step index; at finer ones a mask's slope errs more than quantisation
 _REFINED: Final = 0.75  # of the squared error of drawn images that the network usually leaves
@@ -36,24 +34,28 @@ _SURE, _HOPELESS = 0.5, 2.0
 _FEW_BITS: Final = 500  # that predictions may be off in any case
 
 
+class Model(NamedTuple):
+    """The embedded model as an encoder needs it."""
+
+    fingerprint: bytes
+    context: ContextModel
+    lagrange: float  # by which what a bit is worth is multiplied
+    reconstruction: Reconstruction
+
+
 class _Begun(NamedTuple):
-    planes: Planes  # [C, H, W] that the image is taken for
     mask: bool
     encoder: Encoder
+    receiver: "_Receiver"
 
 
 class ImageEncoder:
     """Encodes one image at one rate."""
 
-    def __init__(
-        self, image: InputImage, rate: Rate, fingerprint: bytes, model: ContextModel, decode: Decode
-    ) -> None:
-        """Take the model by its fingerprint and context model; `decode` judges under `best`.
-
-        Pixels are copied now: an image may be drawn on when it was given.
-        """
+    def __init__(self, image: InputImage, rate: Rate, model: Model) -> None:
+        """Copy the pixels now: an image may be drawn on when it was given."""
         self._image, self._rate, self._pixels = image, rate, pixels_of(image)
-        self._fingerprint, self._model, self._decode = fingerprint, model, decode
+        self._model = model
         self._limit = rate.limit(*image.size)
         self._begun: dict[bool, _Begun] = {}  # with and without a mask
 
@@ -128,36 +130,52 @@ class ImageEncoder:
             planes = to_planes(self._pixels, mask)
             if self._image.alpha is not None:
                 planes = with_hidden_colours(planes, self._pixels[:, :, -1] == 0)
-            judge = partial(self._error, planes, mask) if self._rate.best else None
-            encoder = Encoder(planes, self._model, self._image.size, judge)
-            self._begun[mask] = _Begun(planes, mask, encoder)
+            header = partial(self._transform_header, mask)
+            receiver = _Receiver(self._model.reconstruction, self._image.size, planes, header)
+            source = planes, self._model.context, self._image.size, self._model.lagrange
+            encoder = BestEncoder(*source, receiver) if self._rate.best else Encoder(*source)
+            self._begun[mask] = _Begun(mask, encoder, receiver)
         return self._begun[mask]
 
     def _encoded(self, begun: _Begun, coded: Coded) -> Encoded:
-        header = self._transform_header(coded, begun.mask)
+        header = self._transform_header(begun.mask, coded)
         return Encoded(header, coded.payloads, flatten(coded.integers))
 
     def _usual_error(self, begun: _Begun, coded: Coded) -> float:
         """Give the squared error of a drawn image, as far as it is known without the network."""
-        error = self._error(begun.planes, begun.mask, replace(coded, refined=False))
+        error = begun.receiver.error(replace(coded, refined=False))
         return error * (_REFINED if coded.refined else 1)
-
-    def _error(self, planes: Planes, mask: bool, coded: Coded) -> float:
-        """Decode a file, and give its squared error, a pixel, to planes [C, H, W]."""
-        header = self._transform_header(coded, mask)
-        decoded = self._decode(header, coded.integers, (planes.shape[2], planes.shape[1]))
-        pixels = np.asarray(decoded).reshape(*planes.shape[1:], -1)
-        return float(np.square(to_planes(pixels, mask) - planes).sum(axis=0).mean())
 
     def _file_size(self, mask: bool, blocks: int, lengths: Sequence[int], refined: bool) -> int:
         """Count the bytes of a file; its step does not matter."""
         layout = TransformLayout(MAX_STEP, blocks, refined, mask)
         return packed_size(self._header(layout, len(lengths)), list(lengths))
 
-    def _transform_header(self, coded: Coded, mask: bool) -> Header:
+    def _transform_header(self, mask: bool, coded: Coded) -> Header:
         layout = TransformLayout(coded.step, coded.blocks, coded.refined, mask)
         return self._header(layout, len(coded.payloads))
 
     def _header(self, layout: TransformLayout | IndexedLayout, layers: int) -> Header:
         size, alpha = self._image.size, self._image.alpha is not None
-        return Header(self._fingerprint, *size, layout, self._image.grey, alpha, layers)
+        return Header(self._model.fingerprint, *size, layout, self._image.grey, alpha, layers)
+
+
+class _Receiver(NamedTuple):
+    """Decodes files of an image as those who receive them will: the `Judge` of `BestEncoder`."""
+
+    reconstruction: Reconstruction
+    shown: Size  # of the image
+    planes: Planes  # [C, H, W] that it is taken for
+    header: Callable[[Coded], Header]
+
+    def error(self, encoded: Coded) -> float:
+        """Give the squared error of the decoded image, a pixel."""
+        header, size = self.header(encoded), (self.planes.shape[2], self.planes.shape[1])
+        decoded = self.reconstruction.image(header, encoded.integers, size, self.shown, passes=1)
+        pixels = np.asarray(decoded).reshape(*size[::-1], -1)
+        planes = to_planes(pixels, transform_layout(header).mask)
+        return float(np.square(planes - self.planes).sum(axis=0).mean())
+
+    def added(self, encoded: Coded) -> Planes:
+        """Give what the decoder network adds to the planes [C, H, W] of the working image."""
+        return self.reconstruction.added(self.header(encoded), encoded.integers)

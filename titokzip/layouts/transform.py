@@ -8,8 +8,8 @@ it is decoded, or when an encoder is to find the best by decoding. Drawn images 
 become a palette and indexes instead (`indexed`), where that is better.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import cache, cached_property
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,31 +19,28 @@ from PIL import Image
 
 from titokzip import zoo
 from titokzip.bitstream.container import Contents
-from titokzip.bitstream.header import FINGERPRINT_BYTES, Header, IndexedLayout
+from titokzip.bitstream.header import FINGERPRINT_BYTES, IndexedLayout
 from titokzip.entropy.context_model import ContextModel
 from titokzip.errors import TitokzipError
-from titokzip.images import LARGE, InputImage
+from titokzip.images import InputImage
 from titokzip.layouts import indexed
-from titokzip.layouts.image_encoder import ImageEncoder
-from titokzip.layouts.pixels import at_size, to_image
+from titokzip.layouts.image_encoder import ImageEncoder, Model
 from titokzip.layouts.protocol import Encoded, Size
+from titokzip.layouts.reconstruction import Reconstruction
+from titokzip.layouts.refinement import Refinement
 from titokzip.layouts.stored import (
     LEAST_PIXELS,
     integers_of,
     pixels_of_header,
-    transform_layout,
 )
 from titokzip.rate_control import Rate
 from titokzip.runtime.blas import one_thread
 from titokzip.runtime.grouping import in_groups
-from titokzip.runtime.self_ensemble import averaged, passes_for, threads_for
-from titokzip.tokenizers.embedded.quantizer import Quantising, dequantize
+from titokzip.tokenizers.embedded.quantizer import Quantising
 from titokzip.tokenizers.embedded.together import encode_together
-from titokzip.transform import planes as channels
 from titokzip.transform.bands import flatten
 from titokzip.transform.lapped import SIDE
-from titokzip.transform.pyramid import Integers, synthesise
-from titokzip.transform.resample import enlarge
+from titokzip.transform.pyramid import Integers
 
 if TYPE_CHECKING:
     import torch
@@ -67,20 +64,16 @@ class Transformed:
         self,
         fingerprint: bytes,
         context_model: ContextModel,
-        load_refiner: "Callable[[], Refiner]",
-        truncate: bool = False,
+        reconstruction: Reconstruction,
+        lagrange: float = 1.0,
         settings: tuple[Any, ...] | None = None,
-        load_small: "Callable[[], NumpyRefiner] | None" = None,
-        passes: int | None = None,
     ) -> None:
-        """Take what loads the decoder network when it is needed.
+        """Take the context model, and the way back to pixels, which loads its network when needed.
 
-        `load_small` loads what refines small images instead, without torch. `passes` of the network
-        are averaged; without it as many as the model and the size of an image are worth.
+        `lagrange` multiplies what a bit is worth when coefficients are quantised.
         """
         self.fingerprint, self.context_model = fingerprint, context_model
-        self._load_refiner, self._load_small, self.truncate = load_refiner, load_small, truncate
-        self.passes = passes
+        self.reconstruction, self.lagrange = reconstruction, lagrange
         self._settings = settings  # with which another process loads it
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -89,14 +82,10 @@ class Transformed:
             raise TypeError("only a layout that was loaded can go to another process")
         return _loaded_once, self._settings
 
-    @cached_property
+    @property
     def refiner(self) -> "Refiner":
-        """The decoder network, loaded on first use."""
-        return self._load_refiner()
-
-    @cached_property
-    def _small_refiner(self) -> "NumpyRefiner | None":
-        return self._load_small() if self._load_small else None
+        """The decoder network in torch, loaded on first use."""
+        return self.reconstruction.refinement.refiner
 
     @property
     def device(self) -> str:
@@ -148,11 +137,8 @@ class Transformed:
         return flatten(integers)
 
     def _encoding(self, image: InputImage, rate: Rate) -> Quantising[Encoded]:
-        def decode(header: Header, integers: Integers, size: Size) -> Image.Image:
-            return self._image(header, integers, size, image.size, passes=1)
-
-        model = self.context_model
-        return ImageEncoder(image, rate, self.fingerprint, model, decode).encode()
+        model = Model(self.fingerprint, self.context_model, self.lagrange, self.reconstruction)
+        return ImageEncoder(image, rate, model).encode()
 
     def _decoded(
         self, contents: Contents, integers: Integers | TitokzipError, size: Size | None
@@ -163,47 +149,9 @@ class Transformed:
                     return indexed.image(contents, layout, size)
                 if isinstance(integers, TitokzipError):
                     return integers
-                return self._image(contents.header, integers, size)
+                return self.reconstruction.image(contents.header, integers, size)
             except TitokzipError as error:
                 return error
-
-    def _image(
-        self,
-        header: Header,
-        integers: Integers,
-        size: Size | None,
-        shown: Size | None = None,
-        passes: int | None = None,
-    ) -> Image.Image:
-        """Make the image at a size; the network doubles it as one of the size `shown` asks for."""
-        layout = transform_layout(header)
-        planes = synthesise(dequantize(integers, layout.step))
-        decoded = channels.to_channels(planes, layout.mask)
-        colours, alpha = np.split(decoded, [len(decoded) - header.alpha])
-        if layout.refined:
-            rows, columns = colours.shape[1:]
-            width, height = shown or size or (header.width, header.height)
-            double = 2 * columns <= width and 2 * rows <= height
-            colours = self._refined(colours, layout.step, double, passes or self.passes)
-        parts = colours
-        if header.alpha:
-            parts = np.concatenate([colours, enlarge(alpha, *colours.shape[1:])])
-        if not layout.blocks:
-            parts = parts[:, : header.height, : header.width]
-        if size is not None and size[0] * size[1] <= LARGE:  # larger ones in 8 bits
-            parts = enlarge(parts, size[1], size[0])
-        return at_size(_to_image(parts, self.truncate), size)
-
-    def _refined(self, colours: Planes, step: int, double: bool, passes: int | None) -> Planes:
-        """Improve channels [1 or 3, H, W] by the decoder network."""
-        three, small = np.broadcast_to(colours, (3, *colours.shape[1:])), self._small_refiner
-        pixels = three[0].size
-        refiner = small if small and pixels <= small.most_pixels else self.refiner
-        if passes is None:
-            passes = passes_for(pixels) if refiner.config.self_ensemble else 1
-        threads = threads_for(passes, pixels) if refiner is small else 1  # torch has its own
-        refined = averaged(lambda image: refiner(image, step, double), three, passes, threads)
-        return refined.mean(axis=0, keepdims=True) if len(colours) == 1 else refined
 
 
 def load_transform(
@@ -232,7 +180,9 @@ def load_transform(
     fingerprint = manifest.fingerprint[:FINGERPRINT_BYTES]
     settings = manifest.path, device, precision, compiled, truncate, False, passes
     small = load_small if lone and (device, precision, compiled) == _UNASKED else None
-    return Transformed(fingerprint, context_model, load_refiner, truncate, settings, small, passes)
+    reconstruction = Reconstruction(Refinement(load_refiner, small, passes), truncate)
+    lagrange = zoo.lagrange(manifest)
+    return Transformed(fingerprint, context_model, reconstruction, lagrange, settings)
 
 
 @cache
@@ -244,9 +194,3 @@ def _pixels(image: InputImage) -> int:
     """Count the pixels of an image in whole blocks."""
     width, height = image.image.size
     return max(-(-width // SIDE) * -(-height // SIDE) * SIDE**2, LEAST_PIXELS)
-
-
-def _to_image(channels: Planes, truncate: bool) -> Image.Image:
-    """Convert channels [C, H, W] of 0..255 to an image of mode L, LA, RGB or RGBA."""
-    levels = channels.clip(0, 255)
-    return to_image((levels if truncate else np.rint(levels)).astype(np.uint8).transpose(1, 2, 0))

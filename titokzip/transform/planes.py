@@ -27,10 +27,15 @@ def to_planes(pixels: NDArray[np.uint8], mask: bool = False) -> Planes:
     centred = pixels.transpose(2, 0, 1).astype(np.float32) - CENTRE
     if mask:
         centred[-1] *= MASK_SCALE
-    if len(centred) < 3:
-        return centred * _GREY
-    colours = np.tensordot(ROTATION, centred[:3], 1)
-    return np.concatenate([colours, centred[3:] * _GREY])
+    return rotated(centred)
+
+
+def rotated(channels: Planes) -> Planes:
+    """Rotate channels [C, H, W], or differences of them, to planes [C, H, W]."""
+    if len(channels) < 3:
+        return channels * _GREY
+    colours = np.tensordot(ROTATION, channels[:3], 1)
+    return np.concatenate([colours, channels[3:] * _GREY])
 
 
 def to_channels(planes: Planes, mask: bool = False) -> Planes:

@@ -38,6 +38,12 @@ class Coefficients:
     means: list[list[Planes]]
     blocks: Planes
 
+    def less(self, other: "Coefficients") -> "Coefficients":
+        """Subtract those of another image."""
+        levels = zip(self.means, other.means, strict=True)
+        means = [[a - b for a, b in zip(*level, strict=True)] for level in levels]
+        return Coefficients(means, self.blocks - other.blocks)
+
 
 @dataclass(frozen=True)
 class Integers:

@@ -22,7 +22,12 @@ from titokzip.zoo.catalog import (
     refuse_continuous,
 )
 from titokzip.zoo.embedded import KIND as EMBEDDED
-from titokzip.zoo.embedded import load_context_model, load_decoder, load_decoder_weights
+from titokzip.zoo.embedded import (
+    lagrange,
+    load_context_model,
+    load_decoder,
+    load_decoder_weights,
+)
 from titokzip.zoo.generators import GENERATORS
 from titokzip.zoo.hashing import digest
 from titokzip.zoo.installed import find_weights, release_of
@@ -59,6 +64,7 @@ __all__ = [
     "find_fingerprint",
     "folders",
     "known_as",
+    "lagrange",
     "load_context_model",
     "load_decoder",
     "load_decoder_weights",

@@ -91,6 +91,18 @@ def load_context_model(manifest: Manifest) -> ContextModel:
         raise ModelError(f"{manifest.path}: holds no context model ({error})") from error
 
 
+def lagrange(manifest: Manifest) -> float:
+    """Tell by how much the encoder's Lagrange multiplier is to be multiplied for a model.
+
+    Raises:
+        ModelError: it is no number from 0.1 to 10.
+    """
+    found = manifest.config.get("lagrange", 1.0)
+    if not isinstance(found, int | float) or not 0.1 <= found <= 10:
+        raise ModelError(f"{manifest.path}: does not fit its manifest (lagrange is {found!r:.40})")
+    return float(found)
+
+
 def load_decoder(manifest: Manifest, device: str = "cpu") -> "RefinementNetwork":
     """Load the decoder network of a model, in float32, and prove that it is the right one.
 
@@ -136,6 +148,7 @@ def verify(manifest: Manifest) -> None:
         ModelError: something is wrong with it.
     """
     load_context_model(manifest)
+    lagrange(manifest)
     load_decoder(manifest)
 
 

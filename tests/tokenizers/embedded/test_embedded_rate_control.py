@@ -107,52 +107,6 @@ def test_small_images_of_all_kinds(context_model, width, height, channels):
     assert np.abs(decoded(at_quality(encoder, 100), pixels) - pixels).max() <= 4
 
 
-def judged(pixels, worth=lambda encoded: 0.0):
-    """Judge files by their decoding without a network, and by something more."""
-    tried = []
-
-    def judge(encoded):
-        tried.append(encoded)
-        error = np.square(decoded(encoded, pixels) - pixels).sum(axis=2).mean()
-        return error + worth(encoded)
-
-    return judge, tried
-
-
-@pytest.mark.parametrize("limit", [60, 800])
-def test_a_judge_decides_among_working_sizes_within_a_limit(context_model, pixels, limit):
-    judge, tried = judged(pixels)
-    encoder = Encoder(conversion.to_planes(pixels), context_model, judge=judge)
-    chosen = within(encoder, limit, file_size)
-    assert len({one.blocks for one in tried}) >= 3
-    assert all(size(one) <= limit for one in tried)
-    assert {one.refined for one in tried} == ({True, False} if limit == 60 else {False})
-    assert judge(chosen) == min(map(judge, list(tried)))
-
-
-def test_a_judge_decides_at_a_quality(context_model, pixels):
-    plain = at_quality(Encoder(conversion.to_planes(pixels), context_model), 50)
-    judge, _ = judged(pixels, lambda encoded: 1e6 * (encoded.blocks == plain.blocks))
-    encoder = Encoder(conversion.to_planes(pixels), context_model, judge=judge)
-    assert at_quality(encoder, 50).blocks != plain.blocks
-
-
-def test_a_judge_is_not_asked_about_files_that_do_not_fit(context_model, pixels):
-    judge, tried = judged(pixels)
-    encoder = Encoder(conversion.to_planes(pixels), context_model, judge=judge)
-    found = within(encoder, 60, lambda *about: file_size(*about) + 100 * (not about[2]))
-    assert found.refined
-    assert all(one.refined for one in tried)
-
-
-@pytest.mark.parametrize("harm", [-1e6, 1e6])
-def test_a_judge_decides_whether_the_network_helps(context_model, pixels, harm):
-    judge, tried = judged(pixels, lambda encoded: harm * encoded.refined)
-    encoder = Encoder(conversion.to_planes(pixels), context_model, judge=judge)
-    assert at_quality(encoder, 30).refined == (harm < 0)
-    assert {one.refined for one in tried} == {True, False}
-
-
 def test_large_files_have_layers(context_model):
     pixels = np.asarray(photo(160, 120, seed=3, mode="L"))[..., None]
     found = within(Encoder(conversion.to_planes(pixels), context_model), 4500, file_size)

@@ -122,8 +122,9 @@ def test_the_commands_give_a_model_that_codes(data_folder, context_file, tmp_pat
     model = tmp_path / "model.safetensors"
     decoder = tmp_path / "xs.safetensors"
     given = "export", decoder, "--context", context_file, "--name", "mine", "--out", model
-    run(*given, "--self-ensemble")
+    run(*given, "--self-ensemble", "--lagrange", 0.5)
     assert zoo.find(str(model)).config["self_ensemble"] is True
+    assert zoo.lagrange(zoo.find(str(model))) == 0.5
     run(*given, "--blend", model, "--trained-against", "tiny-darknet")
     manifest = zoo.find(str(model))
     assert manifest.config["self_ensemble"] is False

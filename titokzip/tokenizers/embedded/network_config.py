@@ -20,6 +20,7 @@ class NetworkConfig:
     decoder: tuple[int, ...] = (2, 2, 2, 0)  # on the way up
     conditions: int = 32  # width of the embedding of step and size
     self_ensemble: bool = False  # nearer to the image if orientations of it are averaged
+    lagrange: float = 1.0  # of the encoder's multiplier: below 1, more weak detail in as many bytes
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Give the shape of each tensor by its name."""

@@ -5,16 +5,15 @@ finest slope is searched whose file fits: statistics of the coefficients predict
 quantisations correct the prediction.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
-from math import inf, log2
+from collections.abc import Callable
+from math import log2
 
 import numpy as np
 
 from titokzip.entropy import coder
 from titokzip.entropy.context_model import ContextModel
 from titokzip.errors import RateError
-from titokzip.tokenizers.embedded.candidates import Candidates
+from titokzip.tokenizers.embedded.candidates import Candidate, Candidates
 from titokzip.tokenizers.embedded.quantizer import LAMBDA, Quantising, Quantization, step_size
 from titokzip.tokenizers.embedded.search import (
     COARSEST,
@@ -22,11 +21,10 @@ from titokzip.tokenizers.embedded.search import (
     Encoded,
     FileSize,
     Search,
+    Searches,
     Trial,
 )
 from titokzip.transform.planes import Planes
-
-Judge = Callable[[Encoded], float]  # squared error of the decoded image, a pixel of the source
 
 FINEST_REFINED = 96  # step index: the network gains nothing over finer ones
 EXACT = 0.001  # squared error over the squared step; below it an image is near its original already
@@ -39,6 +37,7 @@ _MAX_PASSES = 7
 _BIAS = 0.025  # of predicted errors with the number of pixels, which are too low for many
 _PAYLOAD = 0.95  # real length over the statistics', usually
 _EXPECTED = 0.9, 1.08  # of predicted costs; photos cost that, graphics less
+_COARSER = 0.4  # power of a smaller multiplier by which slopes grow, so that files keep their sizes
 
 
 class Encoder:
@@ -52,13 +51,13 @@ class Encoder:
         source: Planes,
         model: ContextModel,
         size: tuple[int, int] | None = None,
-        judge: Judge | None = None,
+        lagrange: float = 1.0,
     ) -> None:
         """Take planes [C, H, W]; `size` is the image's own, if they are already reduced.
 
-        A judge decides among five working sizes, the one that is chosen without it in the middle.
+        What a bit is worth in quantising is multiplied by `lagrange`, at about equal bits.
         """
-        self.model, self.judge = model, judge
+        self.model, self.lagrange = model, lagrange
         self.candidates = Candidates(source, size)
 
     def predicted_cost(self, slope: float) -> float:
@@ -70,19 +69,7 @@ class Encoder:
         """Encode at a quality from 1 to 100."""
         slope, trials = slope_at(quality), dict[int, Trial]()
         best = yield from self._best(slope, trials)
-        if not self.judge:
-            return trials[best].encoded
-        around = []
-        for index in self.candidates.around(best):
-            around.append((yield from self._tried(trials, slope, index)))
-        return _nearest(
-            (
-                (encoded, slope * trial.bits)
-                for trial in around
-                for encoded in _with_and_without(trial.encoded)
-            ),
-            self.judge,
-        )
+        return trials[best].encoded
 
     def within(self, limit: int, file_size: FileSize) -> Quantising[Encoded]:
         """Encode in at most so many bytes.
@@ -90,63 +77,60 @@ class Encoder:
         Raises:
             RateError: even the coarsest file is larger.
         """
-        predictions: dict[int, tuple[int, float]] = {}
+        searches = Searches(limit, file_size)
+        best = yield from self._fullest(searches)
+        return searches.made[best].best or (yield from self._smallest(limit, file_size))
+
+    def _fullest(self, searches: Searches) -> Quantising[int]:
+        """Find the place of the working size that a limit of bytes serves best."""
 
         def cost(index: int) -> float:
-            if index not in predictions:
-                predictions[index] = self._predict(index, limit, file_size)
-            return predictions[index][1]
-
-        best = self.candidates.nearest(limit * 8, cost)
-        searches: dict[int, Search] = {}
+            return self._predicted(searches, index)[1]
 
         def error(index: int) -> Quantising[float]:
-            if index not in searches:
-                cost(index)
-                searches[index] = Search(limit, file_size)
-                yield from self._search(searches[index], index, predictions[index][0])
-            return searches[index].error
+            return (yield from self._searched(searches, index)).error
 
-        yield from error(best)
-        if limit * 8 < _SMALL_BITS or not searches[best].expected:
+        best = self.candidates.nearest(searches.limit * 8, cost)
+        found = yield from self._searched(searches, best)
+        if searches.limit * 8 < _SMALL_BITS or not found.expected:
             best = yield from self._descend(best, error)
-        found = searches[best].best
-        if self.judge and found:
-            around = []
-            for i in self.candidates.around(best):
-                if (yield from error(i)) < inf:
-                    around.append(searches[i])
-            found = _nearest(
-                (
-                    (encoded, 0.0)
-                    for search in around
-                    if search.best
-                    for encoded in _with_and_without(search.best)
-                    if search.size_of(encoded) <= limit
-                ),
-                self.judge,
-            )
-        return found or (yield from self._smallest(limit, file_size))
+        return best
 
-    def _search(self, search: Search, index: int, level: int) -> Quantising[None]:
+    def _predicted(self, searches: Searches, index: int) -> tuple[int, float]:
+        """Predict the finest level of a working size that fits, and its cost, once."""
+        if index not in searches.predictions:
+            found = self._predict(index, searches.limit, searches.file_size)
+            searches.predictions[index] = found
+        return searches.predictions[index]
+
+    def _searched(self, searches: Searches, index: int) -> Quantising[Search]:
+        """Search the finest level of a working size that fits, once."""
+        if index not in searches.made:
+            level = self._predicted(searches, index)[0]
+            search = Search(searches.limit, searches.file_size)
+            yield from self._search(search, self.candidates.at(index), level)
+            searches.made[index] = search
+        return searches.made[index]
+
+    def _search(self, search: Search, candidate: Candidate, level: int) -> Quantising[None]:
         """Search the finest level of a working size, from a level on."""
         for _ in range(_MAX_PASSES):
             level = search.open(level)
-            trial = yield from self._quantise(_slope(level), index)
+            trial = yield from self._quantise(_slope(level), candidate)
             search.expected &= trial.expected
             level = search.learn(level, search.offer(trial))
             if search.is_over:
                 break
         level, move = search.fails + 4, 4
         while search.best is None and level <= COARSEST:
-            size = search.offer((yield from self._quantise(_slope(level), index)))
+            size = search.offer((yield from self._quantise(_slope(level), candidate)))
             level += max(move, round(LEVELS_PER_OCTAVE * log2(size / search.limit)))
             move *= 2
 
     def _smallest(self, limit: int, file_size: FileSize) -> Quantising[Encoded]:
         """Encode the coarsest file that there is."""
         search = Search(limit, file_size)
-        size = search.offer((yield from self._quantise(_slope(COARSEST), 0)))
+        size = search.offer((yield from self._quantise(_slope(COARSEST), self.candidates.at(0))))
         if search.best is None:
             raise RateError(f"this image takes at least {size} bytes; {limit} are too few")
         return search.best
@@ -193,12 +177,12 @@ class Encoder:
     def _tried(self, trials: dict[int, Trial], slope: float, index: int) -> Quantising[Trial]:
         """Quantise at a working size, once."""
         if index not in trials:
-            trials[index] = yield from self._quantise(slope, index)
+            trials[index] = yield from self._quantise(slope, self.candidates.at(index))
         return trials[index]
 
-    def _quantise(self, slope: float, index: int) -> Quantising[Trial]:
-        candidate = self.candidates.at(index)
-        step, weight = candidate.step(slope), candidate.weight(slope)
+    def _quantise(self, slope: float, candidate: Candidate) -> Quantising[Trial]:
+        coarser = slope * self.lagrange**-_COARSER
+        step, weight = candidate.step(coarser), candidate.weight(coarser) * self.lagrange
         bits, guess = candidate.estimate(slope)
         layers = len(_lengths(bits / 8))
         found = yield Quantization(candidate.coefficients, step, weight, layers)
@@ -216,17 +200,6 @@ class Encoder:
 def slope_at(quality: float) -> float:
     """Give the squared error that a bit must save at a quality, a pixel of the source."""
     return _slope(round(float(np.interp(quality, _QUALITIES, _LEVELS))))
-
-
-def _nearest(choices: Iterable[tuple[Encoded, float]], judge: Judge) -> Encoded:
-    """Decode each choice, and take that of the least error and own cost together."""
-    return min(choices, key=lambda choice: judge(choice[0]) + choice[1])[0]
-
-
-def _with_and_without(encoded: Encoded) -> list[Encoded]:
-    """Give an image refined by the network, if it may help, and as the transform decodes it."""
-    plain = replace(encoded, refined=False)
-    return [encoded, plain] if encoded.refined else [plain]
 
 
 def _slope(level: int) -> float:

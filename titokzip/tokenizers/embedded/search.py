@@ -1,7 +1,7 @@
 """The search for the finest file of one working size within a limit of bytes."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf, log2
 
 from titokzip.transform.pyramid import Integers
@@ -87,3 +87,13 @@ class Search:
         if size <= self.limit and trial.error < self.error:
             self.best, self.size, self.error = encoded, size, trial.error
         return size
+
+
+@dataclass
+class Searches:
+    """The searches of several working sizes within a limit, by their places."""
+
+    limit: int
+    file_size: FileSize
+    predictions: dict[int, tuple[int, float]] = field(default_factory=dict)  # level and cost
+    made: dict[int, Search] = field(default_factory=dict)

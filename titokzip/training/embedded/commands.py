@@ -196,11 +196,14 @@ def decoder(
               " names it. Can be repeated.")  # fmt: skip
 @click.option("--self-ensemble", is_flag=True, help="Have decoding average orientations of"
               " small images: for networks that were trained on squared errors.")  # fmt: skip
+@click.option("--lagrange", default=1.0, show_default=True, type=click.FloatRange(0.1, 10),
+              help="Of what a bit is worth in encoding: below 1, weak detail stays.")  # fmt: skip
 @click.option("--blend", type=_existing, help="Other weights, to mix in.")
 @click.option("--share", default=0.8, show_default=True, help="Of WEIGHTS, in the mix.")
 def export(
     weights: Path, context: Path, name: str, out: Path, licence: str, note: str,
-    trained_against: tuple[str, ...], self_ensemble: bool, blend: Path | None, share: float,
+    trained_against: tuple[str, ...], self_ensemble: bool, lagrange: float, blend: Path | None,
+    share: float,
 ) -> None:  # fmt: skip
     """Write a model from WEIGHTS of a decoder network; `-m OUT` takes it in every command."""
     from titokzip.training.embedded.weights import blended, read_decoder
@@ -209,6 +212,6 @@ def export(
     network = read_decoder(weights)
     if blend:
         blended(network, read_decoder(blend), share)
-    network.config = replace(network.config, self_ensemble=self_ensemble)
+    network.config = replace(network.config, self_ensemble=self_ensemble, lagrange=lagrange)
     manifest = write(out, name, context, network, licence, note, trained_against)
     click.echo(f"{manifest.name}: fingerprint {manifest.fingerprint.hex()[:8]}")
