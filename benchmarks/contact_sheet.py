@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=6)
     parser.add_argument("--width", type=int, default=240, help="pixels of a photo on the sheet")
     parser.add_argument("--max-bytes", type=int, nargs="*", help="a row for each limit")
-    parser.add_argument("--model", nargs="+", default=["xs"], help="decoders of the same files")
+    parser.add_argument("--model", nargs="+", default=["xs"], help="each with its own files")
     args = parser.parse_args()
     codecs = {name: titokzip.load(name) for name in args.model}
     rates = [Rate(max_bytes=n) for n in args.max_bytes or []] or [Rate()]
@@ -51,8 +51,8 @@ def stacked(
     """Stack a photo and what each codec decodes at each rate, a line of words below each."""
     rows = [(photo, f"{name}, {photo.width} x {photo.height}")]
     for rate in rates:
-        data = next(iter(codecs.values())).compress(plain(photo), rate)
         for model, codec in codecs.items():
+            data = codec.compress(plain(photo), rate)
             by = f", {model}" if len(codecs) > 1 else ""
             rows.append((codec.decompress(data), f"{len(data):,} bytes{by}"))
     height = round(width * photo.height / photo.width)

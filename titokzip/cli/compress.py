@@ -55,7 +55,7 @@ _number: dict[str, Any] = {"type": click.IntRange(1), "metavar": "N", "callback"
 @click.option("--max-bytes", help="Bytes of the whole file, at most.", **_number)
 @click.option("--tokens", help="Tokens kept of each tile.", **_number)
 @click.option("--tile", help="Pixels of the original that a tile covers, each way.", **_number)
-@click.option("--best", is_flag=True, help="Try more settings: slower, a little better.")
+@click.option("--best", is_flag=True, help="Decode what is tried: slow, nearer to the image.")
 @click.option("-m", "--model", default=None, metavar="NAME", help="Name of a model, or its file.")
 @click.option("--background", metavar="COLOUR", help="Flatten transparent images on this colour.")
 @click.option("--verify", is_flag=True, help="Decode every file again before it is written.")

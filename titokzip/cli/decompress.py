@@ -62,7 +62,7 @@ def _strength(context: click.Context, option: click.Parameter, value: float | No
     default="original",
     show_default=True,
     metavar="original|native|WxH",
-    help="Size in pixels; native is that of the decoder's output.",
+    help="Size in pixels; native is that of the working image, or twice that where it fits.",
 )
 @click.option("--allow-partial", is_flag=True, help="Decode the intact layers of a cut file.")
 @max_pixels_option

@@ -63,12 +63,15 @@ class ImageEncoder:
         """Encode by a palette if the image is drawn and that is better, else by the transform.
 
         Raises:
-            RateError: no file is as small as the rate asks for, or it is one of tile tokenizers.
+            RateError: no file is as small as the rate asks for, it is one of tile tokenizers, or it
+                asks for the best of a model that is not for squared errors.
         """
         if self._rate.for_tiles:
             raise RateError("tokens and tile are for models of tiles; this one takes a quality")
         if self._limit == 0:
             raise RateError("no image fits into 0 bytes")
+        if self._rate.best and self._model.lagrange != 1:
+            raise RateError("best is for the least squared error; this model is for looks")
         drawn = self._drawn()
         if drawn is None:
             return self._encoded(*(yield from self._transformed()))
@@ -143,6 +146,8 @@ class ImageEncoder:
 
     def _usual_error(self, begun: _Begun, coded: Coded) -> float:
         """Give the squared error of a drawn image, as far as it is known without the network."""
+        if self._rate.best:  # it is at hand
+            return begun.receiver.error(coded)
         error = begun.receiver.error(replace(coded, refined=False))
         return error * (_REFINED if coded.refined else 1)
 

@@ -51,7 +51,11 @@ class Reconstruction:
         return at_size(_to_image(parts, self.truncate), size)
 
     def added(self, header: Header, integers: Integers) -> Planes:
-        """Give what one pass of the network adds to the planes [C, H, W] of a working image."""
+        """Give what one pass of the network adds to the planes [C, H, W] of a working image.
+
+        It is that of the working size also where the image is decoded at twice that: coefficients
+        have no more.
+        """
         colours, alpha = _decoded(header, integers)
         refined = self.refinement(colours, transform_layout(header).step, double=False, passes=1)
         return planes.rotated(np.concatenate([refined - colours, np.zeros_like(alpha)]))

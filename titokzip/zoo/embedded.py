@@ -94,11 +94,13 @@ def load_context_model(manifest: Manifest) -> ContextModel:
 def lagrange(manifest: Manifest) -> float:
     """Tell by how much the encoder's Lagrange multiplier is to be multiplied for a model.
 
+    Its checksum is that of the network, which encoding does not read; `verify` does.
+
     Raises:
         ModelError: it is no number from 0.1 to 10.
     """
     found = manifest.config.get("lagrange", 1.0)
-    if not isinstance(found, int | float) or not 0.1 <= found <= 10:
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0.1 <= found <= 10:
         raise ModelError(f"{manifest.path}: does not fit its manifest (lagrange is {found!r:.40})")
     return float(found)
 

@@ -6,7 +6,7 @@ blocks, so there are no seams. The residual is scaled by the quantisation step, 
 bounds what the network can change.
 
 The same features also give the image at twice the working size, sharper than a filter enlarges it,
-for files whose working image is at most half the source along each side.
+for files whose working image is smaller than the source (`layouts.refinement`).
 
 B images, H x W pixels of the working image, both multiples of 8; C channels of a level.
 """

@@ -1,4 +1,4 @@
-"""The shape of the decoder network, for those who run it and those who read its weights; no torch.
+"""The shape of the decoder network and how it is used, for those who run it or read it; no torch.
 
 Names are those of `network.RefinementNetwork`.
 """
@@ -13,7 +13,10 @@ TYPICAL_SIZE: Final = 7.0  # log2 of the side of a square of as many pixels
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Widths and depths of the levels, at 1, 1/2, 1/4, 1/8 of the working resolution."""
+    """Widths and depths of the levels, at 1, 1/2, 1/4, 1/8 of the working resolution.
+
+    The last two say how images are coded for the network, and decoded with it.
+    """
 
     widths: tuple[int, ...] = (32, 64, 96, 192)
     encoder: tuple[int, ...] = (2, 2, 2, 2)  # residual blocks on the way down, the last included

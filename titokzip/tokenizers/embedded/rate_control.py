@@ -124,6 +124,7 @@ class Encoder:
         level, move = search.fails + 4, 4
         while search.best is None and level <= COARSEST:
             size = search.offer((yield from self._quantise(_slope(level), candidate)))
+            search.learn(level, size)
             level += max(move, round(LEVELS_PER_OCTAVE * log2(size / search.limit)))
             move *= 2
 
