@@ -53,12 +53,11 @@ def test_what_the_network_adds_is_the_difference_that_it_makes(once, mode):
         assert not added[-1].any()
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
-def test_best_takes_off_what_the_network_adds(once, monkeypatch, mode):
-    image, made = image_of(mode), type(once.layout.reconstruction)
+def test_best_takes_off_what_the_network_adds(once, monkeypatch):
+    image, made = image_of("L", (56, 48)), type(once.layout.reconstruction)
 
     def error():
-        data = compress(once, image, max_bytes=260, best=True)
+        data = compress(once, image, max_bytes=140, best=True)
         return -psnr(image, once.decompress(data))
 
     best, added = error(), made.added
@@ -90,5 +89,5 @@ def test_an_image_that_was_reduced_is_judged_as_its_original_is_decoded(once, mo
 def test_best_is_refused_for_a_model_that_is_not_for_squared_errors(tmp_path):
     model = refiners.write(tmp_path / "looks.safetensors", lagrange=0.5)
     codec = loading.load(model, "cpu")
-    with pytest.raises(RateError, match="best is for the least squared error"):
+    with pytest.raises(RateError, match="best seeks the least squared error"):
         codec.compress(plain(photo(40, 30)), Rate(quality=30, best=True))

@@ -8,6 +8,7 @@ from embedded_files import compress, layout_of
 from photos import photo, psnr
 from PIL import Image
 
+from titokzip import loading
 from titokzip.layouts import refinement
 from titokzip.layouts.reconstruction import Reconstruction
 from titokzip.layouts.refinement import Refinement, is_doubled
@@ -38,6 +39,12 @@ def test_memory_bounds_what_is_doubled_to_be_reduced():
     assert is_doubled(side, side, 200, (2 * side - 1, 2 * side - 1))
     assert not is_doubled(side + 8, side + 8, 200, (2 * side, 2 * side))
     assert is_doubled(side + 8, side + 8, 200, (2 * side + 16, 2 * side + 16))
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    """The model that ships, with one pass of its network."""
+    return loading.load(device="cpu", passes=1)
 
 
 def test_an_image_that_was_padded_keeps_its_place_at_another_size(embedded):

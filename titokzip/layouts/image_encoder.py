@@ -71,7 +71,7 @@ class ImageEncoder:
         if self._limit == 0:
             raise RateError("no image fits into 0 bytes")
         if self._rate.best and self._model.lagrange != 1:
-            raise RateError("best is for the least squared error; this model is for looks")
+            raise RateError("best seeks the least squared error, this model looks: leave best out")
         drawn = self._drawn()
         if drawn is None:
             return self._encoded(*(yield from self._transformed()))
