@@ -52,6 +52,7 @@ def test_an_image_of_few_colours_is_exact_and_small(embedded, mode):
     assert np.array_equal(np.asarray(decoded), np.asarray(image))
 
 
+@pytest.mark.slow
 def test_smooth_edges_lose_colours_as_the_limit_falls(embedded):
     image = logo()
     assert len(image.getcolors(4096)) > 32

@@ -70,10 +70,10 @@ IMAGE = Reconstruction.image
 
 
 def test_what_is_doubled_beyond_the_size_of_the_image_is_reduced_to_it(embedded, monkeypatch):
-    image = photo(192, 144)
-    data = compress(embedded, image, max_bytes=330)
+    image = photo(128, 96)
+    data = compress(embedded, image, max_bytes=120)
     native = embedded.decompress(data, native=True)
-    assert 96 < native.width < 192
+    assert 64 < native.width < 128
     reduced = embedded.decompress(data)
     monkeypatch.setattr(Reconstruction, "image", as_doubled)
     doubled = embedded.decompress(data)

@@ -111,7 +111,6 @@ def test_a_limit_is_counted_to_the_byte(embedded, limit):
     ("mode", "rate"),
     [
         ("L", {"max_bytes": 120}),
-        ("RGB", {"max_bytes": 100}),
         ("RGBA", {"quality": 40}),
         ("lines", {"max_bytes": 80}),
     ],

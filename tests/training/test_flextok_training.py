@@ -38,6 +38,7 @@ def test_loss_gradient_and_features_are_those_of_the_official_code():
     assert float(found.patches.detach().norm()) == pytest.approx(TAPPED, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_training_predicts_what_sampling_asks_for():
     """The decoder at one time for all images, and at a time for each, is the same network."""
     model, (latents, _) = flextoks.build(), cases.latents()
