@@ -62,6 +62,7 @@ def test_what_is_compiled_is_what_is_called(family, monkeypatch):
     assert heavy <= {inner for module in compiled for inner in module.modules()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [manifest.name for manifest in zoo.manifests()])
 def test_bfloat16_is_invisible_with_the_models_that_ship(name):
     image = plain(photo(256, 256))
