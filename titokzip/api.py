@@ -42,13 +42,13 @@ def compress(
 ) -> bytes:
     """Compress an image to the bytes of a .ttk file; `Rate` says how to set its size.
 
-    `best` tries more, and decodes what it tries: slower, and a little nearer to the image.
+    `best` tries more, and decodes what it tries: up to ten times slower, and nearer to the image.
     `background` is a colour that transparent images are flattened on.
 
     Raises:
         OSError: the file cannot be opened.
         ImageError: the image cannot be read, or the model cannot hold its transparency.
-        RateError: no setting reaches the size.
+        RateError: no setting reaches the size, or the model is not for `best`.
         ModelError: the model is not here.
     """
     rate = Rate(quality, bpp, max_bytes, tokens, tile, best)

@@ -145,8 +145,8 @@ class ImageEncoder:
         return Encoded(header, coded.payloads, flatten(coded.integers))
 
     def _usual_error(self, begun: _Begun, coded: Coded) -> float:
-        """Give the squared error of a drawn image, as far as it is known without the network."""
-        if self._rate.best:  # it is at hand
+        """Give the squared error of a drawn image; the network's part is estimated without best."""
+        if self._rate.best:
             return begun.receiver.error(coded)
         error = begun.receiver.error(replace(coded, refined=False))
         return error * (_REFINED if coded.refined else 1)
