@@ -114,7 +114,7 @@ def test_where_no_worker_starts_each_file_says_so(tmp_path, monkeypatch):
 
 
 def test_no_worker_starts_where_nothing_is_to_be_done(tmp_path, monkeypatch, embedded):
-    monkeypatch.setattr("titokzip.batch.processes._Worker", None)
+    monkeypatch.setattr("titokzip.batch.worker.Worker", None)
     jobs = image_jobs(tmp_path, 4)
     for job in jobs:
         job.target.write_bytes(b"there")
@@ -199,7 +199,7 @@ def test_processes_make_the_same_files_and_the_same_errors(kind, sources, tmp_pa
 
 
 def test_few_files_start_no_process(tmp_path, monkeypatch):
-    monkeypatch.setattr("titokzip.batch.processes._Worker", None)
+    monkeypatch.setattr("titokzip.batch.worker.Worker", None)
     jobs = image_jobs(tmp_path, 3)
     assert [result.error for result in compressed(jobs, Options(processes=8))] == [None] * 3
     back = [Job(job.target, job.target.with_suffix(".bmp")) for job in jobs]

@@ -35,6 +35,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("imports")
     image = photo(40, 32)
     image.save(folder / "a.png")
+    image.save(folder / "a.webp", lossless=True)
     for quality in (10, 100):
         (folder / f"{quality}.ttk").write_bytes(titokzip.compress(image, quality=quality))
     return folder
@@ -52,8 +53,11 @@ def test_commands_without_pixels(command, folder, tmp_path):
         assert not found & {"numpy", "PIL", "rich", "safetensors"}
 
 
-def test_compressing_runs_no_network(folder, tmp_path):
-    assert not modules(tmp_path, "compress", folder / "a.png", "-o", tmp_path / "a.ttk") & HEAVY
+@pytest.mark.parametrize("name", ["a.png", "a.webp"])
+def test_compressing_one_runs_no_network_and_no_worker(name, folder, tmp_path):
+    found = modules(tmp_path, "compress", folder / name, "-o", tmp_path / "a.ttk")
+    assert not found & HEAVY
+    assert not found & {"multiprocessing", "PIL.PdfImagePlugin"}  # the latter by Image.init
     assert container.unpack((tmp_path / "a.ttk").read_bytes()).whole
 
 

@@ -57,6 +57,18 @@ def test_enlarging_is_the_filter_of_the_format():
         assert np.abs(found[0, 3] - expected).max() < 1e-4
 
 
+@pytest.mark.parametrize(("small", "large"), [(8, 200), (64, 65), (150, 301), (384, 768)])
+def test_sharpening_is_least_squares_softened(small, large):
+    units = np.eye(small, dtype=np.float32)[None]
+    basis = resample.enlarge(units, small, large)[0].astype(np.float64)
+    inverse = np.linalg.inv(basis @ basis.T * small / large + resample.SOFTNESS * np.eye(small))
+    expected = inverse / inverse.sum(axis=1, keepdims=True)
+    source = np.random.default_rng(2).normal(size=(1, large, 8)).astype(np.float32)
+    shrunk = resample.enlarge(source, small, 8)  # the same filter, made wider
+    found = resample.reduce(source, small, 8)
+    assert np.abs(found[0] - expected @ shrunk[0]).max() < 1e-4
+
+
 @pytest.mark.parametrize(
     ("width", "height", "blocks", "expected"),
     [

@@ -107,8 +107,7 @@ class _SignLogits:
         place = images, rows * phase.stride + phase.row, columns * phase.stride + phase.column
         known = self._contexts.known[self._band]
         found = signs.features(self._maps, known, self._some, place)
-        sums = (self._weights[:, None] * found).sum(axis=0)
-        return to_logits(sums * np.float32(SIGN_SCALE))
+        return to_logits(self._weights @ found * SIGN_SCALE)
 
 
 def nonzero(values: Values) -> Positions:

@@ -20,8 +20,10 @@ Integers = NDArray[np.float32]  # integers, as floats for the matrix products
 LOGITS = 4  # nonzero, above 1, above 2, size class of the rest
 LOGIT_LIMIT = 192  # logits are -192 to 191, in sixteenths of a natural unit
 HIDDEN_LIMIT = 255
-_FIRST, _SECOND, _LAST = 2.0**-5, 2.0**-6, 2.0**-7  # what the sums of each layer are scaled by
-SIGN_SCALE = 2.0**-2  # what the sums of features of signs are scaled by
+# What the sums of each layer are scaled by, and those of features of signs: powers of two, so that
+# scaled weights give the same sums, scaled.
+_FIRST, _SECOND, _LAST = np.float32(2.0**-5), np.float32(2.0**-6), np.float32(2.0**-7)
+SIGN_SCALE = np.float32(2.0**-2)
 _STEP_CENTRE, _SIZE_CENTRE = 176, 128  # of the conditions
 
 
@@ -43,9 +45,15 @@ class Network:
     last_bias: Integers  # [4], int16
 
     @cached_property
-    def inputs(self) -> list[Integers]:
+    def _first(self) -> list[Integers]:
         """The weights [H, F + 4] of the features of each phase: maps, and those of its own."""
-        return [np.concatenate([self.maps, own], axis=1) for own in self.own]
+        return [np.concatenate([self.maps, own], axis=1) * _FIRST for own in self.own]
+
+    @cached_property
+    def _later(self) -> tuple[Integers, Integers, Integers, Integers]:
+        """Weights and biases [., 1] of the second layer and of the last."""
+        biases = self.second_bias[:, None] * _SECOND, self.last_bias[:, None] * _LAST
+        return self.second * _SECOND, biases[0], self.last * _LAST, biases[1]
 
     def bias(self, band: int, steps: Features, size: int, scalars: Features) -> Integers:
         """Give the biases [H, N] of a class of bands, by steps [N], size and scalars [G, N]."""
@@ -63,22 +71,25 @@ class Network:
         features = np.empty((len(maps) + len(own), *cells.shape[1:]), np.float32)
         features[: len(maps)] = cells
         features[len(maps) :] = own.reshape(-1, *cells.shape[1:])
-        first = self.inputs[phase] @ features.reshape(len(features), -1)
+        hidden = self._first[phase] @ features.reshape(len(features), -1)
         bias = bias + self.phase[phase][:, None] + np.multiply.outer(self.coded[phase], coded)
-        by_image = first.reshape(*bias.shape, -1)
-        by_image += bias[:, :, None]
-        second = self.second @ _activate(first, _FIRST)
-        second += self.second_bias[:, None]
-        last = self.last @ _activate(second, _SECOND)
-        return to_logits((last + self.last_bias[:, None]) * np.float32(_LAST))
+        by_image = hidden.reshape(*bias.shape, -1)
+        by_image += (bias * _FIRST)[:, :, None]
+        second, second_bias, last, last_bias = self._later
+        hidden = second @ _activate(hidden)
+        hidden += second_bias
+        logits = last @ _activate(hidden)
+        logits += last_bias
+        return to_logits(logits)
 
 
 def to_logits(sums: Integers) -> NDArray[np.intp]:
-    """Round scaled sums down to logits + 192."""
-    limited = np.floor(sums) + np.float32(LOGIT_LIMIT)
-    np.maximum(limited, 0, out=limited)  # ndarray.clip takes longer than the rest of small groups
-    np.minimum(limited, 2 * LOGIT_LIMIT - 1, out=limited)
-    logits: NDArray[np.intp] = limited.astype(np.intp)
+    """Round scaled sums, which are overwritten, down to logits + 192."""
+    np.floor(sums, out=sums)
+    sums += np.float32(LOGIT_LIMIT)
+    np.maximum(sums, 0, out=sums)  # ndarray.clip takes longer than the rest of small groups
+    np.minimum(sums, 2 * LOGIT_LIMIT - 1, out=sums)
+    logits: NDArray[np.intp] = sums.astype(np.intp)
     return logits
 
 
@@ -92,9 +103,8 @@ def _biases(
     return found
 
 
-def _activate(sums: Integers, scale: float) -> Integers:
-    """Scale sums down to whole units of 0 to 255."""
-    sums *= np.float32(scale)
+def _activate(sums: Integers) -> Integers:
+    """Round scaled sums, which are overwritten, down to units of 0 to 255."""
     np.floor(sums, out=sums)
     np.maximum(sums, 0, out=sums)
     return np.minimum(sums, HIDDEN_LIMIT, out=sums)
@@ -114,5 +124,5 @@ class FlagNetwork:
     def logits(self, scalars: Features, band: int, steps: Features, size: int) -> NDArray[np.intp]:
         """Give the logits [N] + 192 that a band described by scalars [G, N] is not empty."""
         bias = _biases(self.band[band], self.step[band], self.size[band], steps, size)
-        hidden = _activate(self.scalars @ scalars + bias, _FIRST)
-        return to_logits((self.last @ hidden + self.last_bias) * np.float32(_LAST))
+        hidden = _activate((self.scalars @ scalars + bias) * _FIRST)
+        return to_logits((self.last @ hidden + self.last_bias) * _LAST)

@@ -8,6 +8,7 @@ N images of one size, which are coded side by side; A of them that have somethin
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from math import isqrt
 from typing import Any, TypeVar
 
 import numpy as np
@@ -93,7 +94,14 @@ def _cells(
 
 def _logarithms() -> Features:
     """Tabulate floor(16 log2(1 + n)), exactly."""
-    return np.array([(int(1 + n) ** 16).bit_length() - 1 for n in range(2**15)], np.float32)
+    least = [_ceiling_of_root(2**logarithm) for logarithm in range(16 * 15 + 1)]
+    return np.searchsorted(least, np.arange(1, 2**15 + 1), side="right").astype(np.float32) - 1
+
+
+def _ceiling_of_root(power: int) -> int:
+    """Give the least integer whose 16th power is at least that."""
+    root = isqrt(isqrt(isqrt(isqrt(power))))
+    return root + (root**16 < power)
 
 
 _LOGARITHMS = _logarithms()

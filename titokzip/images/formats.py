@@ -7,7 +7,9 @@ whatever a file's name says.
 
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import IO, Any, Final
 
 from PIL import Image
@@ -40,6 +42,9 @@ READ: Final[dict[str, tuple[str, ...]]] = {
     "TGA": (".tga", ".icb", ".vda", ".vst"),
 }
 SUFFIXES: Final = frozenset(suffix for suffixes in READ.values() for suffix in suffixes)
+
+# Pillow's modules whose names are not those of the formats.
+_PLUGINS: Final = {"WEBP": "WebP", "DIB": "Bmp", "JPEG2000": "Jpeg2K"}
 
 _ANIMATED: Final = {"GIF", "PNG", "WEBP", "AVIF", "TIFF", "MPO"}
 
@@ -130,11 +135,10 @@ def frames(image: Image.Image) -> int:
 
 def _identified(file: IO[bytes], start: bytes) -> Image.Image:
     """Try format after format, as Image.open does, and without its limit on pixels."""
-    Image.preinit()
     reason = ""
     for name in READ:
         if name not in Image.OPEN:
-            Image.init()
+            _import_plugin(name)
         if name not in Image.OPEN:
             continue
         factory, accept = Image.OPEN[name]
@@ -153,6 +157,12 @@ def _identified(file: IO[bytes], start: bytes) -> Image.Image:
     if reason:
         raise ImageError(f"damaged, or of a kind that is not read ({reason})")
     raise ImageError("not an image of a format that is read")
+
+
+def _import_plugin(name: str) -> None:
+    """Have Pillow know one more format: Image.init would import all of its plugins."""
+    with suppress(ImportError):  # this Pillow is too old for it
+        import_module(f"PIL.{_PLUGINS.get(name, name.capitalize())}ImagePlugin")
 
 
 def _accepts(accept: Callable[[bytes], bool | str] | None, start: bytes) -> bool | str:

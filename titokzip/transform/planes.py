@@ -24,7 +24,8 @@ _GREY = np.float32(3**0.5)  # the luma of a unit of grey
 
 def to_planes(pixels: NDArray[np.uint8], mask: bool = False) -> Planes:
     """Convert pixels [H, W, C] to planes [C, H, W]; alpha that is a mask is scaled down."""
-    centred = pixels.transpose(2, 0, 1).astype(np.float32) - CENTRE
+    centred = pixels.transpose(2, 0, 1).astype(np.float32, order="C")
+    centred -= CENTRE
     if mask:
         centred[-1] *= MASK_SCALE
     return rotated(centred)
@@ -35,7 +36,7 @@ def rotated(channels: Planes) -> Planes:
     if len(channels) < 3:
         return channels * _GREY
     colours = np.tensordot(ROTATION, channels[:3], 1)
-    return np.concatenate([colours, channels[3:] * _GREY])
+    return colours if len(channels) == 3 else np.concatenate([colours, channels[3:] * _GREY])
 
 
 def to_channels(planes: Planes, mask: bool = False) -> Planes:

@@ -6,6 +6,7 @@ axis: part of the way to the image that, enlarged, is nearest to the source in l
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,22 +43,39 @@ def _resize(planes: Planes, height: int, width: int) -> Planes:
     return np.stack([np.asarray(image.resize(size, lanczos)) for image in images])
 
 
-def _filtered(planes: Planes, matrix: Planes) -> Planes:
-    """Multiply a matrix [H, H] that is zero but near its diagonal by planes [C, H, W]."""
+def _filtered(planes: Planes, strips: "tuple[_Strip, ...]") -> Planes:
+    """Multiply a matrix [H, H] by planes [C, H, W]."""
     found = np.empty(planes.shape, np.float32)
-    for top in range(0, len(matrix), _ROWS):
-        rows = slice(top, top + _ROWS)
-        near = slice(max(top - _REACH, 0), top + _ROWS + _REACH)
-        np.matmul(matrix[rows, near], planes[:, near], out=found[:, rows])
+    for rows, near, part in strips:
+        np.matmul(part, planes[:, near], out=found[:, rows])
     return found
 
 
+class _Strip(NamedTuple):
+    """Rows of a matrix that is zero but near its diagonal."""
+
+    rows: slice
+    near: slice  # columns where they are not zero
+    part: Planes
+
+
 @lru_cache(maxsize=16)
-def _sharpening(small: int, large: int) -> Planes:
-    """Give the matrix [small, small] that sharpens samples reduced from `large` samples."""
+def _sharpening(small: int, large: int) -> tuple[_Strip, ...]:
+    """Give the matrix [small, small] that sharpens samples reduced from `large` samples.
+
+    Each strip is inverted by itself: what is beyond its reach does not change it.
+    """
     units = np.eye(small, dtype=np.float32)[None]
     enlarged = _resize(units, small, large)[0].astype(np.float64)  # [small, large]
-    overlap = enlarged @ enlarged.T * (small / large)
-    inverse = np.linalg.inv(overlap + SOFTNESS * np.eye(small))
-    matrix: Planes = (inverse / inverse.sum(axis=1, keepdims=True)).astype(np.float32)
-    return matrix  # rows sum to one: a constant stays constant
+    strips = []
+    for top in range(0, small, _ROWS):
+        rows = slice(top, min(top + _ROWS, small))
+        near = slice(max(top - _REACH, 0), min(rows.stop + _REACH, small))
+        first, last = (near.start - 3) * large // small, (near.stop + 3) * large // small
+        basis = enlarged[near, max(first, 0) : last + 1]
+        overlap = basis @ basis.T * (small / large)
+        inverse = np.linalg.inv(overlap + SOFTNESS * np.eye(len(overlap)))
+        part = inverse[top - near.start :][: rows.stop - top]
+        part /= part.sum(axis=1, keepdims=True)  # rows sum to one: a constant stays constant
+        strips.append(_Strip(rows, near, part.astype(np.float32)))
+    return tuple(strips)

@@ -152,7 +152,7 @@ def _analyse(source: Planes, blocks: int, size: tuple[int, int]) -> Candidate:
     reduced = conversion.reduce(source, blocks, size)
     residual = 0.0
     if blocks:
-        back = conversion.enlarge(reduced, width, height, blocks)
-        residual = float(np.square(back - source).sum(axis=0).mean())
+        lost = conversion.enlarge(reduced, width, height, blocks) - source
+        residual = float(np.vdot(lost, lost)) / (width * height)
     coefficients = transform.analyse(reduced)
     return Candidate(blocks, coefficients, residual, reduced.shape[1] * reduced.shape[2])

@@ -122,13 +122,16 @@ class Palette:
 
 def is_drawn(pixels: Pixels) -> bool:
     """Tell whether an image [H, W, C] may be better off with a palette."""
-    flat = pixels.reshape(-1, pixels.shape[2])
-    sample = flat[:: max(1, len(flat) // _SAMPLE)]
-    if len(np.unique(sample, axis=0)) <= _FEW:
+    numbers = pixels[:, :, 0].astype(np.uint32)  # of the colours
+    for channel in range(1, pixels.shape[2]):
+        numbers <<= 8
+        numbers |= pixels[:, :, channel]
+    sample = numbers.ravel()[:: max(1, numbers.size // _SAMPLE)]
+    if len(np.unique(sample)) <= _FEW:
         return True
-    across = (pixels[:, 1:] == pixels[:, :-1]).all(axis=2)
-    down = (pixels[1:] == pixels[:-1]).all(axis=2)
-    return bool(max(across.sum(), down.sum()) >= _FLAT * len(flat))
+    across = np.count_nonzero(numbers[:, 1:] == numbers[:, :-1])
+    down = np.count_nonzero(numbers[1:] == numbers[:-1])
+    return bool(max(across, down) >= _FLAT * numbers.size)
 
 
 def palette_of(pixels: Pixels) -> Palette | None:
