@@ -24,7 +24,7 @@ from PIL import Image
 
 import titokzip
 from titokzip import entropy, files, images
-from titokzip.batch import Job, Options, compress_files, decompress_files, processes
+from titokzip.batch import Job, Options, compress_files, decompress_files, worker
 from titokzip.bitstream import container
 from titokzip.codec import Codec
 from titokzip.entropy import coder
@@ -114,7 +114,7 @@ def stages(photo: Image.Image) -> dict[str, float]:
     return {name: round(1000 * seconds, 3) for name, seconds in found.items()}
 
 
-class Timed(processes._Worker):
+class Timed(worker.Worker):
     """A worker that says at its end what CPU time it took."""
 
     spent: list[float] = []  # noqa: RUF012
@@ -127,7 +127,7 @@ class Timed(processes._Worker):
 
 def pipeline(photo: Image.Image, count: int, workers: int) -> dict[str, dict[str, float]]:
     """Images/s and CPU seconds an image with a network that answers at once."""
-    processes._Worker = Timed
+    worker.Worker = Timed
     one, found = stub(), {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,5 +1,7 @@
 """Memory that runs out costs the files that are too much, and no other."""
 
+from threading import Event
+
 import pytest
 from jobs import compressed, decompressed, image_jobs, names
 from PIL import Image
@@ -7,6 +9,8 @@ from toys import Toy, codec
 
 from titokzip import images
 from titokzip.batch import Job, Options
+from titokzip.batch.pipeline import Stages, run
+from titokzip.batch.processes import Processes
 from titokzip.codec import Codec
 from titokzip.rate_control import Rate
 
@@ -99,3 +103,27 @@ def test_errors_that_are_known_beforehand_are_results(tmp_path):
     jobs[1] = Job(jobs[1].source, None, FileNotFoundError(2, "No such file", "b"))
     results = compressed(jobs)
     assert [result.error for result in results] == [None, jobs[1].error, None]
+
+
+@pytest.mark.parametrize(("size", "ahead"), [(1, 12), (2**27, 3)])
+def test_small_files_are_written_behind_the_work(size, ahead):
+    worked, begun = [], Event()
+
+    def work(numbers):
+        for number in numbers:
+            worked.append(number)
+            if len(worked) == ahead:
+                begun.set()
+            yield number
+
+    def write(_, number):
+        assert begun.wait(10)  # the first file takes until the work is that far ahead
+        seen.append(len(worked) - number)
+
+    seen = []
+    stages = Stages(lambda results: [int(one.job.data) for one in results], work, write)
+    stages.made = lambda _: size
+    jobs = [Job(None, None, data=str(number).encode()) for number in range(12)]
+    results = list(run(jobs, stages, Options(threads=2), Processes(0)))
+    assert [result.error for result in results] == [None] * 12
+    assert max(seen) == ahead

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, Final, Union
 
+from PIL import Image
+
 from titokzip import images
 from titokzip.batch import whole
 from titokzip.batch.delivery import deliver, read_all
@@ -19,13 +21,11 @@ from titokzip.images import InputImage
 from titokzip.rate_control import Rate
 
 if TYPE_CHECKING:  # torch is imported when the first model is loaded
-    from PIL import Image
-
     from titokzip.codec import Codec
     from titokzip.layouts.cutting import Cut, Cutter, DecodedTiles
     from titokzip.layouts.protocol import Size
 
-_Decoded = Union["Image.Image", "DecodedTiles", Done]
+_Decoded = Union[Image.Image, "DecodedTiles", Done]
 _FILES_PER_PROCESS: Final = 2  # at the least
 
 
@@ -69,7 +69,9 @@ def compress_files(
         stages.groups = groups(processes.count)
         yield from run(jobs, stages, options, processes)
     else:
-        yield from run(jobs, Stages(each(read), work, write, _bytes_of), options, processes)
+        batch = tiles.batch if tiles else 1
+        one_by_one = Stages[Any, bytes](each(read), work, write, _bytes_of, batch=batch)
+        yield from run(jobs, one_by_one, options, processes)
 
 
 def _read_and_cut(
@@ -129,7 +131,7 @@ def decompress_files(
         if not isinstance(image, Done):
             vars(result).update(processes(deliver_image, result, image, form))
 
-    stages = Stages[Coded | Done, _Decoded](read, work, write)
+    stages = Stages[Coded | Done, _Decoded](read, work, write, made=_bytes_to_write)
     if processes.count and not options.remove:  # a source that is gone is not read again
         stages.groups = groups(processes.count)
     yield from run(jobs, stages, options, processes)
@@ -147,6 +149,15 @@ def _bytes_of(image: "InputImage | Cut") -> int:
     """Count the bytes of an image that waits for the network."""
     if isinstance(image, InputImage):
         return 3 * image.image.width * image.image.height
+    return image.tiles.nbytes
+
+
+def _bytes_to_write(image: _Decoded) -> int:
+    """Count the bytes of an image that waits to be written."""
+    if isinstance(image, Done):
+        return 0
+    if isinstance(image, Image.Image):
+        return len(image.getbands()) * image.width * image.height
     return image.tiles.nbytes
 
 

@@ -21,6 +21,7 @@ from titokzip.runtime.prefetch import ahead
 A = TypeVar("A")
 B = TypeVar("B")
 _READ_AHEAD: Final = 2**28  # bytes that were read and wait, beyond what is being read
+_WRITE_BEHIND: Final = 2**26, 256  # bytes and files that wait to be written
 _AHEAD: Final = 2  # groups that are begun for every process, so that a slow one holds up none
 
 
@@ -36,6 +37,8 @@ class Stages(Generic[A, B]):
     work: Callable[[Iterator[A]], Iterator[B | TitokzipError]]
     write: Callable[[Result, B], None]
     size: Callable[[A], int] = lambda _: 0  # bytes of what was read
+    made: Callable[[B], int] = lambda _: 0  # bytes of what is to be written
+    batch: int = 1  # files that the work takes at once: twice as many are read ahead
     groups: Callable[[Iterable[Job]], Iterable[list[Job]]] = lambda jobs: ([job] for job in jobs)
 
 
@@ -55,7 +58,7 @@ def run(
 ) -> Iterator[Result]:
     """Do jobs, and give their results in order."""
     threads = max(options.threads, processes.count)
-    window = _AHEAD * processes.count or options.threads
+    window = max(_AHEAD * processes.count or options.threads, _AHEAD * stages.batch)
 
     def attempt(group: list[Job]) -> list[tuple[Result, A | None]]:
         results = [_begun(job, options) for job in group]
@@ -73,7 +76,7 @@ def run(
         return held + sum(stages.size(item) for _, item in group if item is not None)
 
     with _pool(threads) as readers, _pool(threads) as writers, processes:
-        writing: deque[Future[Result]] = deque()
+        writing = _Writing(threads)
         # A job alone is read here: Ctrl-C would not end a thread that waits for standard input.
         reads = (
             map(attempt, [[*jobs]])
@@ -82,13 +85,44 @@ def run(
         )
         for result, output in _Worked(stages.work, chain.from_iterable(reads)).results():
             if output is None:
-                yield from _drained(writing)
+                yield from writing.rest()
                 yield result
             else:
-                writing.append(writers.submit(finish, result, output))
-                if len(writing) > threads:
-                    yield writing.popleft().result()
-        yield from _drained(writing)
+                writing.add(writers.submit(finish, result, output), stages.made(output))
+                yield from writing.done()
+        yield from writing.rest()
+
+
+class _Writing:
+    """Files that are being written, in order: as many as threads, or more if they are small."""
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+        self._files: deque[tuple[Future[Result], int]] = deque()
+        self._bytes = 0
+
+    def add(self, file: Future[Result], size: int) -> None:
+        """Have one more, of so many bytes."""
+        self._files.append((file, size))
+        self._bytes += size
+
+    def done(self) -> Iterator[Result]:
+        """Give what is written, and wait for some if too many are not."""
+        while self._files and (self._files[0][0].done() or self._are_too_many()):
+            file, size = self._files.popleft()
+            self._bytes -= size
+            yield file.result()
+
+    def rest(self) -> Iterator[Result]:
+        """Wait for all."""
+        while self._files:
+            yield self._files.popleft()[0].result()
+        self._bytes = 0
+
+    def _are_too_many(self) -> bool:
+        most_bytes, most_files = _WRITE_BEHIND
+        count = len(self._files)
+        return count > self._least and (self._bytes > most_bytes or count > most_files)
 
 
 def _begun(job: Job, options: Options) -> Result:
@@ -168,11 +202,6 @@ def _settled(result: Result, output: B | TitokzipError, begun: float) -> tuple[R
         result.error = output
         return result, None
     return result, output
-
-
-def _drained(writing: deque[Future[Result]]) -> Iterator[Result]:
-    while writing:
-        yield writing.popleft().result()
 
 
 @contextmanager

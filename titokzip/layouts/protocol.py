@@ -36,6 +36,11 @@ class TileNetwork(Protocol):
         """Cuts images before the network."""
         ...
 
+    @property
+    def batch(self) -> int:
+        """Tiles that the network sees at once, at the most."""
+        ...
+
     def decode_tiles(
         self, files: Iterable[tuple[Contents, Size | None]]
     ) -> "Iterator[DecodedTiles | TitokzipError]":

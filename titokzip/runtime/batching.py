@@ -116,7 +116,7 @@ def decode_features(tokenizer: Tokenizer, rows: Iterable[Row], batch: Batch) -> 
 def to_unit(levels: Tensor) -> Tensor:
     """Map bytes to 0..1, on every device to the numbers that NumPy has."""
     # CUDA multiplies by the reciprocal of a number, and divides by a tensor.
-    return levels.float() / torch.full((), 255.0, device=levels.device)
+    return levels.float().div_(torch.full((), 255.0, device=levels.device))
 
 
 def to_levels(pixels: Tensor, truncate: bool = False) -> Tensor:

@@ -3,7 +3,8 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from threading import Lock
+from typing import Generic, TypeVar
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -22,15 +23,32 @@ def ahead(
     No new one is begun while those that wait have more than `most` bytes by `size`.
     """
     waiting: deque[Future[B]] = deque()
+    held = _Held(size)
     for one in many:
         waiting.append(pool.submit(function, one))
-        while waiting and (len(waiting) >= window or _held(waiting, size) > most):
-            yield waiting.popleft().result()
+        waiting[-1].add_done_callback(held.add)
+        while waiting and (len(waiting) >= window or held.bytes > most):
+            yield held.taken(waiting.popleft())
     while waiting:
-        yield waiting.popleft().result()
+        yield held.taken(waiting.popleft())
 
 
-def _held(waiting: Iterable[Future[B]], size: Callable[[B], int]) -> int:
-    """Count the bytes of results that are there."""
-    done = (future for future in waiting if future.done() and not future.exception())
-    return sum(size(future.result()) for future in done)
+class _Held(Generic[B]):
+    """The bytes of results that are there, counted when they come and when they go."""
+
+    def __init__(self, size: Callable[[B], int]) -> None:
+        self.bytes = 0
+        self._size, self._lock = size, Lock()
+
+    def add(self, future: Future[B], sign: int = 1) -> None:
+        """Count a result, if it is one."""
+        if not future.cancelled() and not future.exception():
+            size = self._size(future.result())
+            with self._lock:
+                self.bytes += sign * size
+
+    def taken(self, future: Future[B]) -> B:
+        """Wait for a result; it counts no more."""
+        result = future.result()
+        self.add(future, -1)
+        return result
