@@ -46,6 +46,12 @@ def test_best_is_that_of_the_library(source, embedded):
     assert data == embedded.compress(images.read(source), Rate(max_bytes=60, best=True))
 
 
+def test_best_is_refused_once_for_all_files_of_a_model_for_looks(source, tmp_path):
+    told = run("compress", source, source, "--best", "-m", "xs-perceptual", code=2).stderr
+    assert told.count("--best seeks the least squared error") == 1
+    assert "not for xs-perceptual" in told
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA"])
 @pytest.mark.parametrize("options", [[], ["--max-bytes", "90"]], ids=str)
 def test_a_drawn_image_comes_back_exactly(tmp_path, options, mode):

@@ -119,8 +119,10 @@ def compress(
             "--tokens and --tile are for models of tiles;"
             f" {codec.name} takes -q, --bpp or --max-bytes"
         )
-    if rate.best and codec.layout.tiles is not None:
-        raise click.UsageError(f"--best is for the embedded model, not for {codec.name}")
+    if rate.best and not codec.layout.takes_best:
+        raise click.UsageError(
+            f"--best seeks the least squared error, as the model xs does; not for {codec.name}"
+        )
     start = {"load model": time.perf_counter() - begun}
 
     def code(jobs: "Iterable[Job]") -> "Iterator[Result]":

@@ -62,6 +62,11 @@ class Layout(Protocol):
         ...
 
     @property
+    def takes_best(self) -> bool:
+        """Whether `Rate.best` can be asked of it."""
+        ...
+
+    @property
     def tiles(self) -> "TileNetwork | None":
         """How images share batches of the network; None where each is coded by itself."""
         ...

@@ -47,7 +47,7 @@ _Tokenized = tuple[Contents, Size | None, Tokens]
 class Tiled:
     """The `Layout` of tile tokenizers."""
 
-    keeps_alpha = False
+    keeps_alpha = takes_best = False
 
     def __init__(
         self,

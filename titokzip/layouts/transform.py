@@ -74,6 +74,7 @@ class Transformed:
         """
         self.fingerprint, self.context_model = fingerprint, context_model
         self.reconstruction, self.lagrange = reconstruction, lagrange
+        self.takes_best = lagrange == 1  # the best is that of least squared error
         self._settings = settings  # with which another process loads it
 
     def __reduce__(self) -> tuple[Any, ...]:
