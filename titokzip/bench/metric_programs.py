@@ -23,20 +23,20 @@ class MetricProgram:
     """A command that prints how far {decoded} is from {original}, both PNG."""
 
     name: str
-    command: str
+    commands: tuple[str, ...]  # of its implementations; the first that is here measures
     rises: bool  # whether more is better
-    source: str = ""
     smallest: int = 8  # side of an image that it can measure
 
     @property
-    def path(self) -> str | None:
-        """Where the program is."""
-        return shutil.which(shlex.split(self.command)[0])
+    def command(self) -> str | None:
+        """What is called, if its program is on the PATH."""
+        return next((one for one in self.commands if shutil.which(shlex.split(one)[0])), None)
 
     @property
     def sha256(self) -> tuple[str, ...]:
         """Hash of the program, or of the script that starts it."""
-        return () if self.path is None else (sha256(Path(self.path)).hex(),)
+        path = self.command and shutil.which(shlex.split(self.command)[0])
+        return (sha256(Path(path)).hex(),) if path else ()
 
     def measures(self, pixels: Pixels) -> bool:
         """Tell whether it can measure an image."""
@@ -46,8 +46,10 @@ class MetricProgram:
         """Measure one image against its original.
 
         Raises:
-            ModelError: the program fails, or prints no number.
+            ModelError: the program is not here, fails, or prints no number.
         """
+        if self.command is None:
+            raise ModelError(f"{self.name}: {HOW_TO_GET[self.name]}")
         with tempfile.TemporaryDirectory(prefix="titokzip-bench-") as folder:
             places = {}
             for name, pixels in (("original", original), ("decoded", decoded)):
@@ -70,17 +72,17 @@ class MetricProgram:
 KNOWN = (
     MetricProgram(
         "ssimulacra2",
-        "ssimulacra2 {original} {decoded}",
+        ("ssimulacra2 {original} {decoded}", "ssymulacra2 {original} {decoded}"),
         True,
-        "libjxl's tools, or pip install ssimulacra2",
     ),
-    MetricProgram("butteraugli", "butteraugli_main {original} {decoded}", False, "libjxl's tools"),
+    MetricProgram("butteraugli", ("butteraugli_main {original} {decoded}",), False),
 )
 HOW_TO_GET = {
-    one.name: f"put {one.command.split()[0]} on the PATH, from {one.source}" for one in KNOWN
+    "ssimulacra2": "pip install ssimulacra2, or put ssimulacra2 on the PATH, from libjxl's tools",
+    "butteraugli": "put butteraugli_main on the PATH, from libjxl's tools",
 }
 
 
 def available() -> list[MetricProgram]:
     """List those whose programs are here."""
-    return [one for one in KNOWN if one.path is not None]
+    return [one for one in KNOWN if one.command is not None]
