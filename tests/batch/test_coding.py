@@ -2,6 +2,7 @@
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 import pytest
@@ -91,11 +92,20 @@ def test_reading_ahead_is_bounded():
 def test_files_are_read_while_others_are_coded(tmp_path, monkeypatch):
     jobs, ahead, asked = image_jobs(tmp_path, 30), [], []
     read, encode = images.read, Toy.encode
-    monkeypatch.setattr(images, "read", lambda *one, **how: asked.append(one) or read(*one, **how))
+    further = Event()
+
+    def asking(*one, **how):
+        asked.append(one)
+        if len(asked) == 10:  # of the second batch and the third
+            further.set()
+        return read(*one, **how)
 
     def counted(self, pixels):
+        assert further.wait(10)
         ahead.append(len(asked))
         return encode(self, pixels)
+
+    monkeypatch.setattr(images, "read", asking)
 
     monkeypatch.setattr(Toy, "encode", counted)
     compressed(jobs, Options(threads=2), Rate(tile=100), codec(batch=4))

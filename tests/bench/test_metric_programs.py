@@ -25,14 +25,13 @@ def program(path, body):
 
 def test_a_number_is_read_from_what_a_program_prints(folder):
     program(folder / "size", 'read -r line < "$1"; echo "score: -12.5e-1 of $2"')
-    toy = MetricProgram("toy", ("size {original} {decoded}",), rises=False)
+    toy = MetricProgram("toy", ("size {original} {decoded}",), False, "toys")
     assert toy(BLACK, WHITE) == -1.25
-    assert len(toy.sha256) == 1
 
 
 def test_programs_get_the_original_and_the_decoded_image(folder):
     program(folder / "copy", f'/bin/cp "$1" {folder}/o.png; /bin/cp "$2" {folder}/d.png; echo 1')
-    MetricProgram("toy", ("copy {original} {decoded}",), rises=False)(BLACK, WHITE)
+    MetricProgram("toy", ("copy {original} {decoded}",), False, "toys")(BLACK, WHITE)
     for name, pixels in (("o", BLACK), ("d", WHITE)):
         assert np.array_equal(np.asarray(Image.open(folder / f"{name}.png")), pixels)
 
@@ -41,7 +40,7 @@ def test_programs_get_the_original_and_the_decoded_image(folder):
 def test_programs_that_fail_say_so(folder, body, told):
     program(folder / "bad", body)
     with pytest.raises(ModelError, match=f"toy: bad .*{told}"):
-        MetricProgram("toy", ("bad {original} {decoded}",), rises=True)(BLACK, WHITE)
+        MetricProgram("toy", ("bad {original} {decoded}",), True, "toys")(BLACK, WHITE)
 
 
 def test_ssimulacra2_is_measured_by_either_of_its_programs(folder):
@@ -55,5 +54,17 @@ def test_ssimulacra2_is_measured_by_either_of_its_programs(folder):
     assert KNOWN[0](BLACK, WHITE) == 2
 
 
-def test_every_metric_says_how_to_get_it():
-    assert {one.name for one in KNOWN} == set(metric_programs.HOW_TO_GET)
+def test_a_program_that_is_not_here_says_how_to_get_it(folder):
+    with pytest.raises(ModelError, match="toy: from the toy shop"):
+        MetricProgram("toy", ("toy {original}",), False, "from the toy shop")(BLACK, WHITE)
+
+
+def test_versions_of_a_program_are_told_apart(folder):
+    toy, found = MetricProgram("toy", ("toy {original}",), False, "toys"), set()
+    (folder / "version").write_text("1")
+    program(folder / "toy", f"/bin/cat {folder}/version")
+    for version in "12":
+        (folder / "version").write_text(version)
+        metric_programs._hashes.cache_clear()
+        found.add(toy.sha256)
+    assert len(found) == 2

@@ -1,6 +1,7 @@
 """What is done ahead is bounded by number and by bytes."""
 
-from concurrent.futures import Future
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -34,6 +35,31 @@ def test_results_wait_in_bounded_number_and_bytes(bytes_, most, waiting):
         assert pool.begun - seen <= waiting
         seen += 1
     assert seen == pool.begun == 40
+
+
+@pytest.mark.parametrize("first", [0.0, 0.3])
+def test_threads_begin_nothing_while_too_much_waits(first):
+    begun, taken = [], 0
+
+    def read(number):
+        begun.append(number)
+        time.sleep(first if number == 0 else 0)
+        return number
+
+    with ThreadPoolExecutor(3) as pool:
+        for number in ahead(pool, read, range(40), 32, lambda _: 100, 250):
+            assert number == taken
+            taken += 1
+            time.sleep(0.01)  # in which all could be read
+            assert len(begun) <= taken + 3 + 3
+    assert sorted(begun) == list(range(40))
+
+
+def test_what_waits_at_the_gate_is_let_go_at_the_end():
+    with ThreadPoolExecutor(2) as pool:
+        results = ahead(pool, lambda n: n, range(40), 32, lambda _: 100, 50)
+        assert next(results) == 0
+        results.close()
 
 
 def test_errors_come_in_their_turn():

@@ -57,7 +57,9 @@ def test_enlarging_is_the_filter_of_the_format():
         assert np.abs(found[0, 3] - expected).max() < 1e-4
 
 
-@pytest.mark.parametrize(("small", "large"), [(8, 200), (64, 65), (150, 301), (384, 768)])
+@pytest.mark.parametrize(
+    ("small", "large"), [(1, 9), (8, 200), (64, 65), (150, 301), (384, 768), (1000, 1001)]
+)
 def test_sharpening_is_least_squares_softened(small, large):
     units = np.eye(small, dtype=np.float32)[None]
     basis = resample.enlarge(units, small, large)[0].astype(np.float64)

@@ -66,11 +66,11 @@ def compress_files(
     if tiles is None and processes.count:
         compress = whole.Compressing(source, codec, rate, verify)
         stages = Stages(lambda results: whole.in_worker(processes, compress, results), iter, write)
-        stages.groups = groups(processes.count)
+        stages.groups, stages.made = groups(processes.count), len
         yield from run(jobs, stages, options, processes)
     else:
         batch = tiles.batch if tiles else 1
-        one_by_one = Stages[Any, bytes](each(read), work, write, _bytes_of, batch=batch)
+        one_by_one = Stages[Any, bytes](each(read), work, write, _bytes_of, len, batch)
         yield from run(jobs, one_by_one, options, processes)
 
 

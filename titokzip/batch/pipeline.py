@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final, Generic, TypeVar
@@ -79,18 +79,19 @@ def run(
         writing = _Writing(threads)
         # A job alone is read here: Ctrl-C would not end a thread that waits for standard input.
         reads = (
-            map(attempt, [[*jobs]])
+            (attempt([*group]) for group in [jobs])
             if isinstance(jobs, Sequence) and len(jobs) == 1
             else ahead(readers, attempt, stages.groups(jobs), window, size, _READ_AHEAD)
         )
-        for result, output in _Worked(stages.work, chain.from_iterable(reads)).results():
-            if output is None:
-                yield from writing.rest()
-                yield result
-            else:
-                writing.add(writers.submit(finish, result, output), stages.made(output))
+        with closing(reads):
+            for result, output in _Worked(stages.work, chain.from_iterable(reads)).results():
+                if output is None:
+                    writing.add(_failed(result), 0)
+                else:
+                    held = result.job.held + stages.made(output)
+                    writing.add(writers.submit(finish, result, output), held)
                 yield from writing.done()
-        yield from writing.rest()
+            yield from writing.rest()
 
 
 class _Writing:
@@ -123,6 +124,13 @@ class _Writing:
         most_bytes, most_files = _WRITE_BEHIND
         count = len(self._files)
         return count > self._least and (self._bytes > most_bytes or count > most_files)
+
+
+def _failed(result: Result) -> Future[Result]:
+    """Have a result wait for its turn among files that are being written."""
+    future = Future[Result]()
+    future.set_result(result)
+    return future
 
 
 def _begun(job: Job, options: Options) -> Result:

@@ -20,7 +20,10 @@ from PIL import Image
 from titokzip.images import reading
 
 _THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_PRELOADED: Final = ["titokzip.batch.coding", "titokzip.layouts.transform", "titokzip.images"]
+_PRELOADED: Final = [
+    "titokzip.batch.worker", "titokzip.batch.coding", "titokzip.layouts.transform",
+    "titokzip.images",
+]  # fmt: skip
 _starting = threading.Lock()
 
 

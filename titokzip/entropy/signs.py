@@ -55,7 +55,9 @@ def features(maps: Values, known: Neighbours, some: Some, at: Positions) -> NDAr
     steps = _PAIRS @ (width, 1)  # [4, 2]
     both = known.signed.reshape(-1).take(place + steps[:, :, None])
     found[: len(OWN_PAIRS)] = both[:, 0] + both[:, 1]
-    found[len(OWN_PAIRS) :] = maps[:, at[0], at[1], at[2]]
+    count, rows, columns = maps.shape[1:]
+    cells = (at[0] * rows + at[1]) * columns + at[2]
+    found[len(OWN_PAIRS) :] = maps.reshape(_MAPS, count * rows * columns).take(cells, axis=1)
     return found
 
 

@@ -153,6 +153,7 @@ def _analyse(source: Planes, blocks: int, size: tuple[int, int]) -> Candidate:
     residual = 0.0
     if blocks:
         lost = conversion.enlarge(reduced, width, height, blocks) - source
-        residual = float(np.vdot(lost, lost)) / (width * height)
+        by_row = np.einsum("chw,chw->ch", lost, lost)
+        residual = float(by_row.sum(dtype=np.float64)) / (width * height)
     coefficients = transform.analyse(reduced)
     return Candidate(blocks, coefficients, residual, reduced.shape[1] * reduced.shape[2])
