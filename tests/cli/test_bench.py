@@ -120,7 +120,7 @@ def brighter(tmp_path):
 
 
 def test_two_decoders_side_by_side_read_the_same_bytes(brighter, tmp_path):
-    photo(160, 120).save(tmp_path / "a.png")
+    photo(180, 164).save(tmp_path / "a.png")
     words = ["--dataset", tmp_path / "a.png", "--out", tmp_path / "out", "--no-speed"]
     words += ["-m", "xs", "-m", brighter, "--qualities", "30,50", "--codecs", "webp,thumbnail"]
     shown = bench(*words, "--anchor", "titokzip xs")
