@@ -4,6 +4,7 @@ Gradients are averaged by torch's DistributedDataParallel. The first process sav
 reports; what all must agree on, such as when to stop, it decides.
 """
 
+import gc
 import os
 from typing import Any, TypeVar
 
@@ -81,7 +82,12 @@ def wait() -> None:
 
 
 def leave() -> None:
-    """Wait for all processes, and part."""
+    """Wait for all processes, and part; nothing that trains should be held any longer.
+
+    What averages gradients holds the group, in cycles that Python collects late. A group whose
+    threads end with the process aborts it.
+    """
     if dist.is_initialized():
         wait()
+        gc.collect()
         dist.destroy_process_group()

@@ -50,11 +50,18 @@ def run(settings: Settings, report: Report | None = None) -> Path:
         ImageError: there are no images, or too few are held out.
         Diverged: the loss is not finite.
     """
-    recipe = settings.recipe
     if settings.threads:
         torch.set_num_threads(settings.threads)
     torch.manual_seed(combine(settings.seed) & (2**63 - 1))
     device = distributed.join(torch.device(choose(settings.device)))
+    _train(settings, device, report)
+    distributed.leave()
+    return settings.out / settings.name
+
+
+def _train(settings: Settings, device: torch.device, report: Report | None) -> None:
+    """Train and export, as one of the processes that there are."""
+    recipe = settings.recipe
     share = Share(distributed.rank(), distributed.processes())
     saved = _saved(settings) if settings.resume else None
     task = build(recipe, settings.seed)
@@ -69,8 +76,6 @@ def run(settings: Settings, report: Report | None = None) -> Path:
     if share.rank == 0:
         with trainer.ema.applied():
             task.eval().export(settings.out, settings.name)
-    distributed.leave()
-    return settings.out / settings.name
 
 
 def _data(
