@@ -21,7 +21,8 @@ from titokzip.runtime.prefetch import ahead
 A = TypeVar("A")
 B = TypeVar("B")
 _READ_AHEAD: Final = 2**28  # bytes that were read and wait, beyond what is being read
-_WRITE_BEHIND: Final = 2**26, 256  # bytes and files that wait to be written
+_WRITE_BEHIND: Final = 2**26  # bytes that wait to be written
+_FILES_BEHIND: Final = 256  # that wait to be written
 _AHEAD: Final = 2  # groups that are begun for every process, so that a slow one holds up none
 
 
@@ -118,12 +119,10 @@ class _Writing:
         """Wait for all."""
         while self._files:
             yield self._files.popleft()[0].result()
-        self._bytes = 0
 
     def _are_too_many(self) -> bool:
-        most_bytes, most_files = _WRITE_BEHIND
         count = len(self._files)
-        return count > self._least and (self._bytes > most_bytes or count > most_files)
+        return count > self._least and (self._bytes > _WRITE_BEHIND or count > _FILES_BEHIND)
 
 
 def _failed(result: Result) -> Future[Result]:

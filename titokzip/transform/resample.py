@@ -19,6 +19,14 @@ _REACH = 20  # samples from the diagonal, beyond which sharpening is below 1e-8,
 SOFTNESS = 0.4  # 0 is least squares, whose sharpness costs too many bits; chosen on photos
 
 
+class _Strip(NamedTuple):
+    """Rows of a matrix that is zero but near its diagonal."""
+
+    rows: slice
+    near: slice  # columns where they are not zero
+    part: Planes
+
+
 def reduce(planes: Planes, height: int, width: int) -> Planes:
     """Reduce planes [C, H, W] to [C, height, width]."""
     reduced = _resize(planes, height, width)
@@ -43,20 +51,12 @@ def _resize(planes: Planes, height: int, width: int) -> Planes:
     return np.stack([np.asarray(image.resize(size, lanczos)) for image in images])
 
 
-def _filtered(planes: Planes, strips: "tuple[_Strip, ...]") -> Planes:
+def _filtered(planes: Planes, strips: tuple[_Strip, ...]) -> Planes:
     """Multiply a matrix [H, H] by planes [C, H, W]."""
     found = np.empty(planes.shape, np.float32)
     for rows, near, part in strips:
         np.matmul(part, planes[:, near], out=found[:, rows])
     return found
-
-
-class _Strip(NamedTuple):
-    """Rows of a matrix that is zero but near its diagonal."""
-
-    rows: slice
-    near: slice  # columns where they are not zero
-    part: Planes
 
 
 @lru_cache(maxsize=16)

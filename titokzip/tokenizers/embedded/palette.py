@@ -28,9 +28,7 @@ class Palette:
     def __init__(self, pixels: Pixels) -> None:
         """Take pixels [H, W, C]."""
         self.channels = pixels.shape[2]
-        packed = np.zeros(pixels.shape[:2], np.uint32)
-        for channel in range(self.channels):
-            packed = packed << np.uint32(8) | pixels[..., channel]
+        packed = _packed(pixels)
         found, places, counts = np.unique(packed, return_inverse=True, return_counts=True)
         shifts = 8 * np.arange(self.channels - 1, -1, -1, dtype=np.uint32)
         self._colours = (found[:, None] >> shifts).astype(np.uint8)
@@ -120,18 +118,24 @@ class Palette:
         return found
 
 
+def _packed(pixels: Pixels) -> NDArray[np.uint32]:
+    """Give the colours of pixels [H, W, C], up to four channels, as numbers [H, W]."""
+    packed = pixels[..., 0].astype(np.uint32)
+    for channel in range(1, pixels.shape[2]):
+        packed <<= 8
+        packed |= pixels[..., channel]
+    return packed
+
+
 def is_drawn(pixels: Pixels) -> bool:
     """Tell whether an image [H, W, C] may be better off with a palette."""
-    numbers = pixels[:, :, 0].astype(np.uint32)  # of the colours
-    for channel in range(1, pixels.shape[2]):
-        numbers <<= 8
-        numbers |= pixels[:, :, channel]
-    sample = numbers.ravel()[:: max(1, numbers.size // _SAMPLE)]
+    packed = _packed(pixels)
+    sample = packed.ravel()[:: max(1, packed.size // _SAMPLE)]
     if len(np.unique(sample)) <= _FEW:
         return True
-    across = np.count_nonzero(numbers[:, 1:] == numbers[:, :-1])
-    down = np.count_nonzero(numbers[1:] == numbers[:-1])
-    return bool(max(across, down) >= _FLAT * numbers.size)
+    across = np.count_nonzero(packed[:, 1:] == packed[:, :-1])
+    down = np.count_nonzero(packed[1:] == packed[:-1])
+    return bool(max(across, down) >= _FLAT * packed.size)
 
 
 def palette_of(pixels: Pixels) -> Palette | None:
