@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contact_sheet import GAP, LABEL
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 import titokzip
 from titokzip.bench import baselines
@@ -37,8 +37,8 @@ def main() -> None:
     ours = titokzip.load()
     other = baselines.available(Cache(default_folder()), args.programs).codecs[args.baseline]
     files = sorted(f for f in args.folder.iterdir() if f.suffix in (".png", ".webp", ".jpg"))
-    images = [image for image in map(opened, files) if image.width > image.height]
-    cells = [cell(image, ours, other, args.bytes, args.width) for image in images[: args.images]]
+    images = map(opened, files[: args.images])
+    cells = [cell(image, ours, other, args.bytes, args.width) for image in images]
     width, height = cells[0].width + 2 * GAP, max(one.height for one in cells) + 2 * GAP
     lines = -(-len(cells) // args.columns)
     sheet = Image.new("RGB", (args.columns * width, lines * height), "white")
@@ -58,9 +58,9 @@ def cell(
     budgets: Sequence[int],
     width: int,
 ) -> Image.Image:
-    """Draw an image above pairs of what is left of it."""
+    """Draw an image above pairs of what is left of it, each in a box of three by two."""
     found = dict(zip(budgets, other.encode(original, budgets), strict=True))
-    height = round(width * original.height / original.width)
+    height = round(width * 2 / 3)
     picture = Image.new("RGB", (2 * width, (len(budgets) + 1) * (height + LABEL)), "white")
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(12)
     picture.paste(reduced(original, width, height), (width // 2, 0))
@@ -80,7 +80,8 @@ def cell(
 
 
 def reduced(image: Image.Image, width: int, height: int) -> Image.Image:
-    return image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+    """Reduce an image to fit into a box, in the middle of it."""
+    return ImageOps.pad(image.convert("RGB"), (width, height), Image.Resampling.LANCZOS, "white")
 
 
 if __name__ == "__main__":

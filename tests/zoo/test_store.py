@@ -1,7 +1,9 @@
 """Released weights that are added from files: names, manifests, and what is found of them again."""
 
+import errno
 import json
 import shutil
+from pathlib import Path
 
 import flextoks
 import pytest
@@ -52,6 +54,24 @@ def test_pickles_of_tensors_are_added(folder, legacy):
     assert manifest.fingerprint == same.fingerprint
     tokens = zoo.load_tokenizer(manifest).encode(images(2, 32))
     assert torch.equal(tokens, zoo.load_tokenizer(same).encode(images(2, 32)))
+
+
+def test_a_cache_of_another_user_is_skipped_unless_it_is_asked_for(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    own, looked_for = tmp_path / "cache/titokzip/models", Path.glob
+
+    def glob(folder, pattern):
+        if folder in (own, tmp_path / "models"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return looked_for(folder, pattern)
+
+    monkeypatch.setattr(Path, "glob", glob)
+    with pytest.raises(PermissionError):
+        zoo.find("xs")
+    monkeypatch.delenv("TITOKZIP_MODELS")
+    assert zoo.find("xs").path.parent.name == "weights"
+    with pytest.raises(ModelError, match="there is: xs"):
+        zoo.find("other")
 
 
 def test_manifests_are_kept_where_caches_are(folder, monkeypatch, tmp_path):

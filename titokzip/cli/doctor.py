@@ -1,6 +1,5 @@
 """titokzip doctor: what a bug report should say."""
 
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -22,13 +21,14 @@ def doctor(as_json: bool) -> None:
     On a machine with an Nvidia GPU it also shows CUDA, cuDNN, the driver, and each GPU's compute
     capability and memory.
     """
+    from titokzip.runtime.cores import cores
     from titokzip.runtime.device import describe
 
     facts: dict[str, Any] = {
         "titokzip": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         **{name: _version(name) for name in PACKAGES},
         **describe(),
         "folders": [str(folder) for folder in zoo.folders()],

@@ -36,11 +36,22 @@ def manifests() -> Iterator[Manifest]:
 
 
 def files() -> Iterator[Path]:
-    """List the files of models here, whatever their contents."""
+    """List the files of models here, whatever their contents.
+
+    Raises:
+        PermissionError: $TITOKZIP_MODELS cannot be read. A cache that is another user's is skipped.
+    """
     for folder in folders():
-        weights = filter(_is_file, folder.glob("*.safetensors"))  # a pipe would be waited for
-        found = set(weights)
-        yield from sorted(found.union(filter(_is_file, folder.glob(f"*{installed.SUFFIX}"))))
+        try:
+            yield from sorted(set(_files_in(folder)))
+        except PermissionError:
+            if os.environ.get("TITOKZIP_MODELS"):
+                raise
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    for suffix in _SUFFIXES:
+        yield from filter(_is_file, folder.glob(f"*{suffix}"))  # a pipe would be waited for
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -74,6 +74,8 @@ def test_a_run_that_was_stopped_goes_on_bit_by_bit(whole_run, data_folder, tmp_p
 def test_a_state_of_another_run_is_refused(whole_run, data_folder):
     with pytest.raises(ModelError, match="planned"):
         Run(PLAN, STEPS + 1, data_folder, whole_run).resume()
+    with pytest.raises(ModelError, match="in bfloat16"):
+        Run(PLAN, STEPS, data_folder, whole_run, precision=torch.float32).resume()
     with pytest.raises(ModelError, match="does not fit"):
         Run(
             replace(PLAN, network=replace(TINY, conditions=3)), STEPS, data_folder, whole_run

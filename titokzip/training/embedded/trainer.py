@@ -109,6 +109,7 @@ class Run:
             raise ModelError("a perceptual run needs a network to start from, and a perceptual one")
         torch.manual_seed(plan.seed)
         self.plan, self.total, self.out, self.device = plan, steps, out, device
+        self.precision = str(precision).removeprefix("torch.")
         network = start or RefinementNetwork(plan.network)
         network.to(device, precision)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -193,6 +194,7 @@ class Run:
             "step": self.steps,
             "total": self.total,
             "name": self.plan.name,
+            "precision": self.precision,
             "perceptual": self.perceptual.state() if self.perceptual else None,
         }
         checkpoint.save(state, self.out / checkpoint.RESUME)
@@ -201,13 +203,15 @@ class Run:
         """Go on from `resume.pt`.
 
         Raises:
-            ModelError: it is damaged, or of a run with another plan.
+            ModelError: it is damaged, or of a run with another plan or precision.
         """
         path = self.out / checkpoint.RESUME
         state = checkpoint.load(path)
-        planned = state.get("name"), state.get("total")
-        if planned != (self.plan.name, self.total):
-            raise ModelError(f"{path}: the run was planned as {planned[0]}, {planned[1]} steps")
+        planned = tuple(state.get(key) for key in ("name", "total", "precision"))
+        if planned != (self.plan.name, self.total, self.precision):
+            raise ModelError(
+                f"{path}: the run was planned as {planned[0]}, {planned[1]} steps in {planned[2]}"
+            )
         try:
             self.optimizer.restore(state["optimizer"])
             self.batches.restore(state["batches"])
