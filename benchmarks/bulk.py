@@ -121,7 +121,7 @@ class Timed(worker.Worker):
 
     def end(self, at_once: bool = False) -> None:
         if not at_once:
-            self.spent.append(self.executor.submit(time.process_time).result())
+            self.spent.append(self(time.process_time))
         super().end(at_once)
 
 

@@ -18,6 +18,15 @@ def refuse():
     raise ImageError("it is no image")
 
 
+class UnsendableError(Exception):
+    def __reduce__(self):
+        raise TypeError("not to be sent")
+
+
+def raise_unsendable():
+    raise UnsendableError("it stays")
+
+
 def read(result):
     """Read the source of a job as a number; some sources kill who reads them."""
     text = result.job.source.read_text()

@@ -1,9 +1,11 @@
 """Worker processes: the same bytes in the same order, and one that dies takes one file along."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -38,8 +40,21 @@ def test_workers_return_and_raise():
         assert processes(os.getpid) == processes(os.getpid) != os.getpid()
         with pytest.raises(ImageError, match="it is no image"):
             processes(workers.refuse)
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(ZeroDivisionError) as caught:
             processes(divmod, 1, 0)
+        assert "in a worker process:\nTraceback" in caught.value.__notes__[0]
+
+
+def test_what_cannot_be_sent_is_an_error_of_its_call():
+    with Processes(1) as processes:
+        worker = processes(os.getpid)
+        with pytest.raises(TypeError, match="pickle"):
+            processes(threading.Lock)
+        with pytest.raises(RuntimeError, match="Unsendable"):
+            processes(workers.raise_unsendable)
+        with pytest.raises((AttributeError, pickle.PicklingError)):
+            processes(lambda: None)
+        assert processes(os.getpid) == worker
 
 
 def test_as_many_workers_as_there_are_callers():

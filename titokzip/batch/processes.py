@@ -4,7 +4,6 @@ They are imported where there are some: one image needs none.
 """
 
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor
 from queue import LifoQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -45,12 +44,12 @@ class Processes:
         worker = self._idle.get()
         try:
             worker = worker or self._started()
-            return worker.executor.submit(function, *arguments).result()
-        except BrokenExecutor:
+            return worker(function, *arguments)
+        except WorkerDied:
             if worker:
                 worker.end()
             worker = None
-            raise WorkerDied("the process that worked on it died; out of memory?") from None
+            raise
         finally:
             self._idle.put(worker)
 
@@ -67,7 +66,7 @@ class Processes:
 
     def _started(self) -> "Worker":
         if self._ended:
-            raise BrokenExecutor
+            raise WorkerDied("it was not begun")
         worker = self._start()
         self._all.append(worker)
         if self._ended:  # meanwhile
