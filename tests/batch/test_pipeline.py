@@ -3,14 +3,16 @@
 from threading import Event
 
 import pytest
-from jobs import compressed, decompressed, image_jobs, names
+from jobs import SMALL, compressed, decompressed, image_jobs, names
 from PIL import Image
 from toys import Toy, codec
 
 from titokzip import images
-from titokzip.batch import Job, Options
+from titokzip.batch import Job, Options, Result
+from titokzip.batch.ends import Source
 from titokzip.batch.pipeline import Stages, run
 from titokzip.batch.processes import Processes
+from titokzip.batch.whole import Cutting
 from titokzip.codec import Codec
 from titokzip.rate_control import Rate
 
@@ -127,3 +129,43 @@ def test_small_files_are_written_behind_the_work(size, ahead):
     results = list(run(jobs, stages, Options(threads=2), Processes(0)))
     assert [result.error for result in results] == [None] * 12
     assert max(seen) == ahead
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 7])
+def test_what_is_left_out_of_a_group_is_read_when_it_is_due(most):
+    calls, worked = [], []
+
+    def read(results):
+        numbers = [int(result.job.data) for result in results[:most]]
+        calls.append((len(worked), numbers))
+        return [None if number == 2 else number for number in numbers]
+
+    def work(numbers):
+        for number in numbers:
+            worked.append(number)
+            yield number
+
+    jobs = [Job(None, None, data=str(number).encode()) for number in range(7)]
+    jobs[4] = Job(None, None, FileNotFoundError(2, "No such file"), data=b"4")
+    stages = Stages(read, work, lambda *_: None, groups=lambda jobs: [list(jobs)])
+    results = list(run(jobs, stages, Options(threads=2), Processes(0)))
+    assert [result.job for result in results] == jobs
+    assert worked == [0, 1, 3, 5, 6]
+    read_before = [number for _, numbers in calls for number in numbers]
+    assert read_before == [0, 1, 2, 3, 5, 6]
+    assert all(
+        before == len([one for one in worked if one < numbers[0]]) for before, numbers in calls
+    )
+
+
+def test_a_group_is_cut_until_its_tiles_are_too_many(tmp_path, monkeypatch):
+    jobs, one = image_jobs(tmp_path, 5), codec()
+    jobs[1].source.write_text("no image")
+    cutting = Cutting(Source(None, False, 10**6), one.layout.tiles.cutter, SMALL)
+    cuts = cutting([Result(job) for job in jobs])
+    assert [cut is None for cut in cuts] == [False, True, False, False, False]
+    two = cuts[0].tiles.nbytes + cuts[2].tiles.nbytes
+    monkeypatch.setattr("titokzip.batch.whole._MOST_TILES", two - 1)
+    results = [Result(job) for job in jobs]
+    assert [cut is None for cut in cutting(results)] == [False, True, False]
+    assert [bool(result.error) for result in results] == [False, True, False, False, False]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, groupby
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final, Union
 
 from PIL import Image
@@ -9,8 +10,8 @@ from PIL import Image
 from titokzip import images
 from titokzip.batch import whole
 from titokzip.batch.delivery import deliver, read_all
-from titokzip.batch.ends import Coded, Facts, Form, Source, deliver_image, facts
-from titokzip.batch.jobs import Job, Options, Result, groups
+from titokzip.batch.ends import Coded, Form, Source, deliver_image
+from titokzip.batch.jobs import MOST_FILES, Job, Options, Result, groups
 from titokzip.batch.pipeline import Stages, each, run
 from titokzip.batch.processes import Processes
 from titokzip.batch.whole import Done
@@ -22,7 +23,7 @@ from titokzip.rate_control import Rate
 
 if TYPE_CHECKING:  # torch is imported when the first model is loaded
     from titokzip.codec import Codec
-    from titokzip.layouts.cutting import Cut, Cutter, DecodedTiles
+    from titokzip.layouts.cutting import Cut, DecodedTiles
     from titokzip.layouts.protocol import Size
 
 _Decoded = Union[Image.Image, "DecodedTiles", Done]
@@ -49,13 +50,6 @@ def compress_files(
     verify = verify or options.remove
     tiles, processes = codec.layout.tiles, _processes(options, jobs)
 
-    def read(result: Result) -> "InputImage | Cut":
-        if tiles is None or not processes.count:
-            return source.read(result)
-        found, cut = processes(_read_and_cut, result, source, tiles.cutter, rate)
-        vars(result).update(found)
-        return cut
-
     def work(good: "Iterator[InputImage | Cut]") -> Iterator[bytes | TitokzipError]:
         return codec.compress_many(good, rate, verify)
 
@@ -63,22 +57,19 @@ def compress_files(
         result.header = container.unpack(data, max_pixels).header
         result.out_bytes = result.ttk_bytes = deliver(result, [data], options)
 
-    if tiles is None and processes.count:
-        compress = whole.Compressing(source, codec, rate, verify)
-        stages = Stages(lambda results: whole.in_worker(processes, compress, results), iter, write)
-        stages.groups, stages.made = groups(processes.count), len
-        yield from run(jobs, stages, options, processes)
-    else:
-        batch = tiles.batch if tiles else 1
-        one_by_one = Stages[Any, bytes](each(read), work, write, _bytes_of, len, batch)
-        yield from run(jobs, one_by_one, options, processes)
-
-
-def _read_and_cut(
-    result: Result, source: Source, cutter: "Cutter", rate: Rate
-) -> "tuple[Facts, Cut]":
-    cut = cutter(source.read(result), rate)
-    return facts(result), cut
+    batch = tiles.batch if tiles else 1
+    stages = Stages[Any, bytes](each(source.read), work, write, _bytes_of, len, batch)
+    if processes.count:
+        stages.groups = groups(processes.count)
+        if tiles:
+            stages.batch = ceil(batch / MOST_FILES)
+            cutting = whole.Cutting(source, tiles.cutter, rate)
+            stages.read = lambda results: whole.in_worker(processes, cutting, results)
+        else:
+            compress = whole.Compressing(source, codec, rate, verify)
+            stages.read = lambda results: whole.in_worker(processes, compress, results)
+            stages.work, stages.size = iter, lambda _: 0
+    yield from run(jobs, stages, options, processes)
 
 
 def decompress_files(

@@ -10,7 +10,7 @@ from typing import Final
 from titokzip.bitstream.header import Header
 from titokzip.runtime.grouping import in_groups
 
-_MOST_FILES: Final = 16  # of a group
+MOST_FILES: Final = 16  # of a group
 _MOST_BYTES: Final = 2**20  # of the files of a group: large images gain nothing
 _GROUPS_PER_WORKER: Final = 4  # at the least, where the number of files is known
 
@@ -67,7 +67,7 @@ def groups(workers: int) -> Callable[[Iterable[Job]], Iterator[list[Job]]]:
     """Make what divides jobs into groups of small files that follow each other."""
 
     def divided(jobs: Iterable[Job]) -> Iterator[list[Job]]:
-        files = _MOST_FILES
+        files = MOST_FILES
         if isinstance(jobs, Sequence):
             files = min(files, ceil(len(jobs) / (_GROUPS_PER_WORKER * workers)))
         least = _MOST_BYTES // max(files, 1)

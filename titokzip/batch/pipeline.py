@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import takewhile
 from typing import Final, Generic, TypeVar
 
 from titokzip.batch.delivery import refuse_overwriting
@@ -31,7 +31,8 @@ class Stages(Generic[A, B]):
     """What is done with every file: `work` sees what was read of many, in order.
 
     Reading and writing are called from several threads. `read` takes a group, and gives None for
-    files whose results have got errors.
+    files whose results have got errors. The last of a group, which would be too much with those
+    before, may be left out: they are read when it is their turn.
     """
 
     read: Callable[[list[Result]], Sequence[A | None]]
@@ -39,7 +40,7 @@ class Stages(Generic[A, B]):
     write: Callable[[Result, B], None]
     size: Callable[[A], int] = lambda _: 0  # bytes of what was read
     made: Callable[[B], int] = lambda _: 0  # bytes of what is to be written
-    batch: int = 1  # files that the work takes at once: twice as many are read ahead
+    batch: int = 1  # groups that the work takes at once: twice as many are read ahead
     groups: Callable[[Iterable[Job]], Iterable[list[Job]]] = lambda jobs: ([job] for job in jobs)
 
 
@@ -61,31 +62,43 @@ def run(
     threads = max(options.threads, processes.count)
     window = max(_AHEAD * processes.count or options.threads, _AHEAD * stages.batch)
 
-    def attempt(group: list[Job]) -> list[tuple[Result, A | None]]:
-        results = [_begun(job, options) for job in group]
+    def begin(group: list[Job]) -> _Read[A]:
+        return attempt([_begun(job, options) for job in group])
+
+    def attempt(results: list[Result]) -> _Read[A]:
         good = [result for result in results if not result.error]
-        items = dict(zip(map(id, good), stages.read(good), strict=True)) if good else {}
-        return [(result, items.get(id(result))) for result in results]
+        read = stages.read(good) if good else []
+        assert bool(read) == bool(good), "one file at least is read"
+        items = dict(zip(map(id, good), read, strict=False))
+        there = list(takewhile(lambda one: one.error or id(one) in items, results))
+        return _Read([(one, items.get(id(one))) for one in there], results[len(there) :])
+
+    def in_order(reads: Iterable[_Read[A]]) -> Iterator[tuple[Result, A | None]]:
+        for read in reads:
+            yield from read.items
+            while read.left_out:
+                read = attempt(read.left_out)
+                yield from read.items
 
     def finish(result: Result, output: B) -> Result:
         with reported(result, "write"):
             stages.write(result, output)
         return result
 
-    def size(group: list[tuple[Result, A | None]]) -> int:
-        held = sum(result.job.held + len(result.output or b"") for result, _ in group)
-        return held + sum(stages.size(item) for _, item in group if item is not None)
+    def size(read: _Read[A]) -> int:
+        held = sum(result.job.held + len(result.output or b"") for result, _ in read.items)
+        return held + sum(stages.size(item) for _, item in read.items if item is not None)
 
     with _pool(threads) as readers, _pool(threads) as writers, processes:
         writing = _Writing(threads)
         # A job alone is read here: Ctrl-C would not end a thread that waits for standard input.
         reads = (
-            (attempt([*group]) for group in [jobs])
+            (begin([*group]) for group in [jobs])
             if isinstance(jobs, Sequence) and len(jobs) == 1
-            else ahead(readers, attempt, stages.groups(jobs), window, size, _READ_AHEAD)
+            else ahead(readers, begin, stages.groups(jobs), window, size, _READ_AHEAD)
         )
         with closing(reads):
-            for result, output in _Worked(stages.work, chain.from_iterable(reads)).results():
+            for result, output in _Worked(stages.work, in_order(reads)).results():
                 if output is None:
                     writing.add(_failed(result), 0)
                 else:
@@ -93,6 +106,14 @@ def run(
                     writing.add(writers.submit(finish, result, output), held)
                 yield from writing.done()
             yield from writing.rest()
+
+
+@dataclass(frozen=True)
+class _Read(Generic[A]):
+    """A group that was read, as far as it was."""
+
+    items: list[tuple[Result, A | None]]
+    left_out: list[Result]
 
 
 class _Writing:

@@ -22,9 +22,11 @@ from titokzip.runtime.grouping import in_groups
 
 if TYPE_CHECKING:  # torch is imported when the first model is loaded
     from titokzip.codec import Codec
+    from titokzip.layouts.cutting import Cut, Cutter
 
 T = TypeVar("T")
 _MOST_PIXELS: Final = 2**20  # of images that one worker decompresses together
+_MOST_TILES: Final = 2**24  # bytes of tiles after which no more files of a group are cut
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,33 @@ class Compressing:
         return [made.get(id(result)) for result in results]
 
     def again(self) -> "Compressing":
+        """Make one for files whose worker died: the same."""
+        return self
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """Reads groups of files, and cuts them into tiles: the first, if all are too much."""
+
+    source: Source
+    cutter: "Cutter"
+    rate: Rate
+
+    def __call__(self, results: Sequence[Result]) -> list["Cut | None"]:
+        """Give None where a result has got an error."""
+        found: list[Cut | None] = []
+        held = 0
+        for result in results:
+            cut = None
+            with reported(result, "read"):
+                cut = self.cutter(self.source.read(result), self.rate)
+                held += cut.tiles.nbytes
+            found.append(cut)
+            if held > _MOST_TILES:
+                break
+        return found
+
+    def again(self) -> "Cutting":
         """Make one for files whose worker died: the same."""
         return self
 
@@ -133,7 +162,10 @@ def decompressed(
 
 
 def in_worker(
-    processes: Processes, work: Compressing | Decompressing, results: list[Result], *more: list[Any]
+    processes: Processes,
+    work: Compressing | Cutting | Decompressing,
+    results: list[Result],
+    *more: list[Any],
 ) -> list[Any]:
     """Have a worker do a group, or each of its files alone if that is too much."""
     try:
