@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from titokzip.bench import curves
-from titokzip.bench.table import compared, name, trained
+from titokzip.bench.table import compared, name, trained, trained_against
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ("kodak", "imagenet", "cq100", "graphics", "samples")
@@ -77,14 +77,21 @@ def made(root: Path, results: list[dict]) -> list[tuple[Path, str]]:
 
 
 def headline(result: dict) -> str:
-    """One sentence of the middle point: the best of ours, of baselines, and who is ahead."""
+    """One sentence of the middle point: the best of ours, of baselines, and who is ahead.
+
+    A model that was trained against a metric's network, or may have been, is not taken by it.
+    """
     points = list(dict.fromkeys(row["point"] for row in result["summary"]))
     point = points[len(points) // 2]
     by = {row["codec"]: row for row in rows_at(result, point) if row["codec"] in result["models"]}
     own, parts = next(iter(by.values())), []
     for one in result["strongest"]:
-        if one["point"] == point and one["measure"] in LEADING and one["lead"]:
-            key, (model, lead) = one["measure"], max(one["lead"].items(), key=lambda pair: pair[1])
+        if one["point"] == point and one["measure"] in LEADING:
+            key, taught = one["measure"], trained_against(result, one["measure"])
+            leads = {model: lead for model, lead in one["lead"].items() if taught[model] is False}
+            if not leads:
+                continue
+            model, lead = max(leads.items(), key=lambda pair: pair[1])
             word = "ahead" if lead >= 0 else "behind"
             best = f"{label(one['baseline'])} has {number(key, one['value'])}"
             unit = " dB" if key == "psnr" else ""

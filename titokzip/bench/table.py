@@ -129,16 +129,24 @@ def trained(result: Line, keys: Collection[str] | None = None) -> list[str]:
     for key, one in result["networks"].items():
         if not one["network"] or (keys is not None and key not in keys):
             continue
-        against = {
-            codec: None if model["trained_against"] is None else _same(one, model)
-            for codec, model in result["models"].items()
-        }
+        against = trained_against(result, key)
         taught = [codec for codec, value in against.items() if value]
         unknown = [codec for codec, value in against.items() if value is None]
         words = f"{', '.join(taught) or 'no model'} was trained against it"
         words += f"; of {', '.join(unknown)} it is not known" if unknown else ""
         notes.append(f"{name(key)} is by {one['network']}: {words}")
     return notes
+
+
+def trained_against(result: Line, key: str) -> dict[str, bool | None]:
+    """Tell by model whether it was trained against a metric's network; None is not known."""
+    one = result["networks"].get(key) or {}
+    if not one.get("network"):
+        return dict.fromkeys(result["models"], False)
+    return {
+        codec: None if model["trained_against"] is None else _same(one, model)
+        for codec, model in result["models"].items()
+    }
 
 
 def _same(network: Line, model: Line) -> bool:
