@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,21 @@ def test_what_cannot_be_sent_is_an_error_of_its_call():
         with pytest.raises((AttributeError, pickle.PicklingError)):
             processes(lambda: None)
         assert processes(os.getpid) == worker
+
+
+def test_an_answer_that_nobody_waited_for_goes_to_nobody_else(monkeypatch):
+    def interrupted(_):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    with Processes(1) as processes:
+        first = processes(os.getpid)
+        monkeypatch.setattr(Connection, "recv_bytes", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            processes(int, "7")
+        with pytest.raises(WorkerDied):
+            processes(os.getpid)
+        assert processes(os.getpid) not in (first, os.getpid())
 
 
 def test_as_many_workers_as_there_are_callers():

@@ -65,6 +65,9 @@ class Worker:
             answer = self._pipe.recv_bytes()
         except (EOFError, OSError):
             raise WorkerDied("the process that worked on it died; out of memory?") from None
+        except BaseException:  # Ctrl-C: nobody is to get the answer in the place of another
+            self.end(at_once=True)
+            raise
         value: T
         value, error = pickle.loads(answer)
         if error is not None:
