@@ -1,5 +1,7 @@
 """The embedded model: images under a transform of the whole image."""
 
+import gc
+import weakref
 from dataclasses import replace
 from itertools import pairwise
 
@@ -124,6 +126,20 @@ def test_best_is_never_farther_from_the_image(embedded, mode, rate):
     gain = psnr(image, embedded.decompress(best)) - psnr(image, embedded.decompress(plainly))
     assert len(best) <= rate.get("max_bytes", 2**30)
     assert gain + 6 * np.log2(len(plainly) / len(best)) > -0.02
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("rate", [Rate(), Rate(max_bytes=300), Rate(best=True)], ids=str)
+def test_pixels_are_gone_when_a_file_is_made(embedded, mode, rate):
+    image = plain(photo(64, 48).convert(mode))
+    gone = weakref.ref(image.image)
+    gc.disable()
+    try:
+        next(embedded.compress_many([image], rate))
+        del image
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_an_opaque_alpha_channel_costs_nothing(embedded):

@@ -72,6 +72,12 @@ class ImageEncoder:
             raise RateError("no image fits into 0 bytes")
         if self._rate.best and self._model.lagrange != 1:
             raise RateError("best seeks the least squared error, this model looks: leave best out")
+        try:
+            return (yield from self._better())
+        finally:
+            self._begun.clear()  # it leads back here: planes would stay until garbage is collected
+
+    def _better(self) -> Quantising[Encoded]:
         drawn = self._drawn()
         if drawn is None:
             return self._encoded(*(yield from self._transformed()))
