@@ -60,14 +60,14 @@ def compress_files(
     batch = tiles.batch if tiles else 1
     stages = Stages[Any, bytes](each(source.read), work, write, _bytes_of, len, batch)
     if processes.count:
-        stages.groups = groups(processes.count)
-        if tiles:
-            stages.batch = ceil(batch / MOST_FILES)
-            cutting = whole.Cutting(source, tiles.cutter, rate)
-            stages.read = lambda results: whole.in_worker(processes, cutting, results)
-        else:
-            compress = whole.Compressing(source, codec, rate, verify)
-            stages.read = lambda results: whole.in_worker(processes, compress, results)
+        stages.groups, stages.batch = groups(processes.count), ceil(batch / MOST_FILES)
+        there: whole.Cutting | whole.Compressing = (
+            whole.Cutting(source, tiles.cutter, rate)
+            if tiles
+            else whole.Compressing(source, codec, rate, verify)
+        )
+        stages.read = lambda results: whole.in_worker(processes, there, results)
+        if not tiles:  # what is read is coded already
             stages.work, stages.size = iter, lambda _: 0
     yield from run(jobs, stages, options, processes)
 
