@@ -20,6 +20,7 @@ from titokzip.tokenizers.embedded.network import RefinementNetwork
 from titokzip.tokenizers.embedded.network_config import NetworkConfig
 from titokzip.training import checkpoint
 from titokzip.training.embedded.batches import Batches
+from titokzip.training.embedded.dormant import recycle
 from titokzip.training.embedded.evaluation import gains
 from titokzip.training.embedded.objective import loss_of
 from titokzip.training.embedded.optimizer import Optimizer
@@ -30,6 +31,7 @@ from titokzip.training.interruption import Interruption
 from titokzip.training.trainer import Diverged
 
 AVERAGED: Final = "averaged.safetensors"
+_WATCHED: Final = 4  # batches
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ class Run:
     ) -> None:
         """Begin a run of so many steps; `data` holds `train` and `val`.
 
-        `precision` is that in which the network computes; its weights are stepped in float32.
+        Units of `start` that do nothing any more are made anew (`recycle`). `precision` is that in
+        which the network computes; its weights are stepped in float32.
 
         Raises:
             ImageError: there are no data.
@@ -113,9 +116,10 @@ class Run:
         network = start or RefinementNetwork(plan.network)
         network.to(device, precision)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = Optimizer(self.network, plan.muon, plan.adam, plan.warm_up)
         self.batches = Batches(Items(data / "train"), plan.seed)
         self.validation = Items(data / "val")
+        self.recycled = self._recycle() if start else 0
+        self.optimizer = Optimizer(self.network, plan.muon, plan.adam, plan.warm_up)
         self.perceptual = perceptual if plan.perceptual else None
         self.steps, self.began = 0, time.monotonic()
         self._recent: list[dict[str, float]] = []
@@ -128,6 +132,8 @@ class Run:
             Diverged: a loss or a gradient is not finite. `resume.pt` stays as it was.
         """
         report, plan = report or (lambda record: None), self.plan
+        if self.recycled and not self.steps:
+            report(self._log(kind="start", recycled=self.recycled))
         with Interruption() as interruption:
             while self.steps < self.total:
                 self._recent.append(self._step())
@@ -144,6 +150,12 @@ class Run:
         averaged = self.optimizer.averaged(self.network.float())
         write_decoder(self.out / f"{plan.name}.safetensors", averaged, torch.float16)
         return True
+
+    def _recycle(self) -> int:
+        """Make the units anew that fire nowhere in some batches of the last stage."""
+        last = self.plan.stages[-1]
+        some = (self.batches.draw(last.side, last.pixels).to(self.device) for _ in range(_WATCHED))
+        return recycle(self.network, some)
 
     def _step(self) -> dict[str, float]:
         progress = self.steps / self.total

@@ -1,0 +1,86 @@
+"""Units that never fire: they are found, and made anew without a change of what is computed."""
+
+import pytest
+import torch
+from embedded_runs import PLAN, TINY, log
+
+from titokzip.tokenizers.embedded.network import RefinementNetwork, ResidualBlock
+from titokzip.training.embedded.batches import Batches
+from titokzip.training.embedded.dormant import recycle, watch
+from titokzip.training.embedded.objective import loss_of
+from titokzip.training.embedded.parts import Items
+from titokzip.training.embedded.trainer import Run
+
+DEAD = {"levels.0.encoder.0": (1, 4), "levels.1.decoder.0": (0, 2, 7)}
+
+
+@pytest.fixture
+def batch(data_folder):
+    return Batches(Items(data_folder / "train"), 3).draw(32, 2**13)
+
+
+@pytest.fixture
+def lively():
+    """A network whose units all fire somewhere, and that does something."""
+    torch.manual_seed(5)
+    network = RefinementNetwork(TINY)
+    with torch.no_grad():
+        network.residuals.weight.normal_(std=0.3)
+        for block in network.modules():
+            if isinstance(block, ResidualBlock):
+                block.first.bias.fill_(3)
+    return network
+
+
+@pytest.fixture
+def network(lively):
+    """The same with five units that can never fire."""
+    with torch.no_grad():
+        for name, units in DEAD.items():
+            lively.get_submodule(name).first.bias[list(units)] = -1e4
+    return lively
+
+
+def refined(network, batch):
+    return network(batch.decoded, batch.step, batch.size)
+
+
+def names_of(network, activities):
+    """Give the dormant units of every block by its name."""
+    names = {block: name for name, block in network.named_modules()}
+    found = {names[block]: seen.dormant.nonzero().flatten() for block, seen in activities.items()}
+    return {name: tuple(units.tolist()) for name, units in found.items() if len(units)}
+
+
+def test_units_that_never_fire_are_found(network, batch):
+    assert names_of(network, watch(network, iter([batch, batch]))) == DEAD
+    assert not any(block._forward_pre_hooks for block in network.modules())
+
+
+def test_recycled_units_fire_and_learn_and_change_nothing(network, batch):
+    before = refined(network, batch)
+    assert recycle(network, iter([batch])) == 5
+    after = refined(network, batch)
+    assert torch.allclose(before.working, after.working, atol=1e-3)
+    assert torch.allclose(before.double, after.double, atol=1e-3)
+    assert names_of(network, watch(network, iter([batch]))) == {}
+    loss_of(after, batch).backward()
+    for name, units in DEAD.items():
+        gradient = network.get_submodule(name).second.weight.grad[:, list(units)]
+        assert (gradient.abs().amax((0, 2, 3)) > 0).all()
+
+
+def test_a_network_without_dormant_units_stays_as_it_is(lively, batch):
+    before = {name: weight.clone() for name, weight in lively.state_dict().items()}
+    assert recycle(lively, iter([batch])) == 0
+    after = lively.state_dict()
+    assert all(torch.equal(weight, after[name]) for name, weight in before.items())
+
+
+def test_a_run_from_other_weights_begins_with_it(network, data_folder, tmp_path):
+    run = Run(PLAN, 2, data_folder, tmp_path, network, precision=torch.float32)
+    assert run.recycled == 5
+    assert run.train()
+    assert log(tmp_path)[0]["kind"] == "start"
+    assert log(tmp_path)[0]["recycled"] == 5
+    assert Run(PLAN, 2, data_folder, tmp_path / "new").recycled == 0
