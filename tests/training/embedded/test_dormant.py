@@ -1,8 +1,12 @@
 """Units that never fire: they are found, and made anew without a change of what is computed."""
 
+from copy import deepcopy
+from dataclasses import replace
+
 import pytest
 import torch
-from embedded_runs import PLAN, TINY, log
+from embedded_runs import PLAN, STEPS, TINY, log, stop_at
+from safetensors.torch import load_file
 
 from titokzip.tokenizers.embedded.network import RefinementNetwork, ResidualBlock
 from titokzip.training.embedded.batches import Batches
@@ -77,10 +81,44 @@ def test_a_network_without_dormant_units_stays_as_it_is(lively, batch):
     assert all(torch.equal(weight, after[name]) for name, weight in before.items())
 
 
-def test_a_run_from_other_weights_begins_with_it(network, data_folder, tmp_path):
-    run = Run(PLAN, 2, data_folder, tmp_path, network, precision=torch.float32)
-    assert run.recycled == 5
-    assert run.train()
-    assert log(tmp_path)[0]["kind"] == "start"
-    assert log(tmp_path)[0]["recycled"] == 5
-    assert Run(PLAN, 2, data_folder, tmp_path / "new").recycled == 0
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_run_recycles_on_its_way_also_in_its_averages(network, data_folder, tmp_path, precision):
+    plan = replace(PLAN, recycle_every=4, recycle_until=0.6)
+    run = Run(plan, STEPS, data_folder, tmp_path, network, precision=precision)
+    assert run.train(dying_at(run, 2))
+    found = [(x["step"], x["units"]) for x in log(tmp_path) if x["kind"] == "recycling"]
+    assert [step for step, _ in found] == [0, 4]
+    assert found[0][1] >= 5
+    assert found[1][1] >= 1
+    for weights in (run.optimizer.masters, run.optimizer.averages):
+        assert all(weight.abs().max() < 1e3 for weight in weights)
+
+
+def dying_at(run, step):
+    """Have a unit die when a step is reported."""
+
+    def report(record):
+        if record["step"] == step and record["kind"] == "training":
+            with torch.no_grad():
+                run.network.levels[0].encoder[0].first.bias[3] = -1e4
+            run.optimizer.adopt()
+
+    return report
+
+
+def test_a_run_that_was_stopped_before_it_recycles_goes_on_bit_by_bit(
+    network, data_folder, tmp_path
+):
+    plan = replace(PLAN, recycle_every=6)  # steps, after which it also saves
+
+    def begin(name):
+        return Run(plan, STEPS, data_folder, tmp_path / name, deepcopy(network))
+
+    assert begin("whole").train()
+    assert not begin("stopped").train(stop_at(6))
+    again = begin("stopped")
+    again.resume()
+    assert again.steps == 6
+    assert again.train()
+    whole, resumed = (load_file(tmp_path / x / "xs.safetensors") for x in ("whole", "stopped"))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)

@@ -20,7 +20,9 @@ ADVERSARIAL = Adversarial(weight=0.2, start=1, rate=1e-2, width=4, stages=1)
 
 
 def test_a_perceptual_run_that_was_stopped_goes_on_bit_by_bit(data_folder, tmp_path):
-    plan = replace(PLAN, name="xs-perceptual", perceptual=True, evaluate_every=1000, log_every=2)
+    plan = replace(
+        PLAN, name="xs-perceptual", perceptual=True, recycle_until=0.0, evaluate_every=1000
+    )
 
     def begin(out):
         torch.manual_seed(0)

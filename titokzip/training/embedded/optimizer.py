@@ -79,6 +79,14 @@ class Optimizer:
         for working, master in zip(self.working, self.masters, strict=True):
             working.copy_(master.view(working.shape))
 
+    @torch.no_grad()
+    def adopt(self) -> None:
+        """Take weights over that were changed in the working model, into its EMA too."""
+        for working, master, average in zip(self.working, self.masters, self.averages, strict=True):
+            found = working.reshape(master.shape)
+            changed = found != master.to(found.dtype)
+            master[changed] = average[changed] = found[changed].float()
+
     def averaged(self, model: Model) -> Model:
         """Copy the working model with the EMA weights, in its own precision."""
         model = copy.deepcopy(model)

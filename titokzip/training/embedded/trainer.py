@@ -19,7 +19,7 @@ from titokzip.errors import ModelError
 from titokzip.tokenizers.embedded.network import RefinementNetwork
 from titokzip.tokenizers.embedded.network_config import NetworkConfig
 from titokzip.training import checkpoint
-from titokzip.training.embedded.batches import Batches
+from titokzip.training.embedded.batches import Batch, Batches
 from titokzip.training.embedded.dormant import recycle
 from titokzip.training.embedded.evaluation import gains
 from titokzip.training.embedded.objective import loss_of
@@ -56,9 +56,11 @@ class Plan:
     muon: float  # peak rates
     adam: float
     warm_up: float = 0.01  # share of all steps in which the rates rise
+    recycle_until: float = 0.7  # share of all steps in which dormant units are made anew
     perceptual: bool = False
     network: NetworkConfig = field(default_factory=NetworkConfig)
     seed: int = 12
+    recycle_every: int = 350
     log_every: int = 50
     save_every: int = 500
     evaluate_every: int = 1000
@@ -80,6 +82,7 @@ PLANS: Final = {
         0.0015,
         0.0004,
         warm_up=0.08,
+        recycle_until=0.0,
         perceptual=True,
     ),
 }
@@ -101,8 +104,7 @@ class Run:
     ) -> None:
         """Begin a run of so many steps; `data` holds `train` and `val`.
 
-        Units of `start` that do nothing any more are made anew (`recycle`). `precision` is that in
-        which the network computes; its weights are stepped in float32.
+        `precision` is that in which the network computes; its weights are stepped in float32.
 
         Raises:
             ImageError: there are no data.
@@ -116,10 +118,9 @@ class Run:
         network = start or RefinementNetwork(plan.network)
         network.to(device, precision)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = Optimizer(self.network, plan.muon, plan.adam, plan.warm_up)
         self.batches = Batches(Items(data / "train"), plan.seed)
         self.validation = Items(data / "val")
-        self.recycled = self._recycle() if start else 0
-        self.optimizer = Optimizer(self.network, plan.muon, plan.adam, plan.warm_up)
         self.perceptual = perceptual if plan.perceptual else None
         self.steps, self.began = 0, time.monotonic()
         self._recent: list[dict[str, float]] = []
@@ -132,10 +133,10 @@ class Run:
             Diverged: a loss or a gradient is not finite. `resume.pt` stays as it was.
         """
         report, plan = report or (lambda record: None), self.plan
-        if self.recycled and not self.steps:
-            report(self._log(kind="start", recycled=self.recycled))
         with Interruption() as interruption:
             while self.steps < self.total:
+                if self._recycles_now():
+                    report(self._log(kind="recycling", units=self._recycle()))
                 self._recent.append(self._step())
                 self.steps += 1
                 if self.steps % plan.log_every == 0:
@@ -151,16 +152,23 @@ class Run:
         write_decoder(self.out / f"{plan.name}.safetensors", averaged, torch.float16)
         return True
 
-    def _recycle(self) -> int:
-        """Make the units anew that fire nowhere in some batches of the last stage."""
-        last = self.plan.stages[-1]
-        some = (self.batches.draw(last.side, last.pixels).to(self.device) for _ in range(_WATCHED))
-        return recycle(self.network, some)
+    def _recycles_now(self) -> bool:
+        due = self.steps % self.plan.recycle_every == 0
+        return due and self.steps < self.plan.recycle_until * self.total
 
-    def _step(self) -> dict[str, float]:
+    def _recycle(self) -> int:
+        """Make the units anew that fire nowhere in some batches; give their number."""
+        count = recycle(self.network, (self._draw() for _ in range(_WATCHED)))
+        self.optimizer.adopt()
+        return count
+
+    def _draw(self) -> Batch:
         progress = self.steps / self.total
         stage = next(stage for stage in self.plan.stages if progress < stage.until)
-        batch = self.batches.draw(stage.side, stage.pixels).to(self.device)
+        return self.batches.draw(stage.side, stage.pixels).to(self.device)
+
+    def _step(self) -> dict[str, float]:
+        batch = self._draw()
         terms: dict[str, float] = {}
         loss: Tensor
         if self.perceptual:
@@ -171,7 +179,7 @@ class Run:
         if not math.isfinite(value):
             raise Diverged(f"the loss of step {self.steps} is {value}")
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = self.optimizer.step(progress)
+        norm = self.optimizer.step(self.steps / self.total)
         if not math.isfinite(norm):
             raise Diverged(f"the gradient of step {self.steps} has norm {norm}")
         if self.perceptual:
