@@ -67,6 +67,7 @@ def out(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_the_bytes_in_the_table_are_those_on_disk_for_every_codec(photos, out):
     for i in range(1, 5):
         (photos / f"{i}.png").unlink()

@@ -119,6 +119,7 @@ def brighter(tmp_path):
     return manifest.path
 
 
+@pytest.mark.slow
 def test_two_decoders_side_by_side_read_the_same_bytes(brighter, tmp_path):
     photo(180, 164).save(tmp_path / "a.png")
     words = ["--dataset", tmp_path / "a.png", "--out", tmp_path / "out", "--no-speed"]

@@ -40,6 +40,7 @@ def test_the_quality_is_that_of_the_library(source, embedded, options, rate):
     assert data == embedded.compress(images.read(source), rate)
 
 
+@pytest.mark.slow
 def test_best_is_that_of_the_library(source, embedded):
     run("compress", source, "--best", "--max-bytes", "60")
     data = source.with_suffix(".ttk").read_bytes()
