@@ -57,17 +57,17 @@ def names_of(network, activities):
 
 
 def test_units_that_never_fire_are_found(network, batch):
-    assert names_of(network, watch(network, iter([batch, batch]))) == DEAD
-    assert not any(block._forward_pre_hooks for block in network.modules())
+    assert names_of(network, watch(network, [batch, batch])) == DEAD
+    assert not any(module._forward_pre_hooks for module in network.modules())
 
 
 def test_recycled_units_fire_and_learn_and_change_nothing(network, batch):
     before = refined(network, batch)
-    assert recycle(network, iter([batch])) == 5
+    assert recycle(network, [batch]) == 5
     after = refined(network, batch)
     assert torch.allclose(before.working, after.working, atol=1e-3)
     assert torch.allclose(before.double, after.double, atol=1e-3)
-    assert names_of(network, watch(network, iter([batch]))) == {}
+    assert names_of(network, watch(network, [batch])) == {}
     loss_of(after, batch).backward()
     for name, units in DEAD.items():
         gradient = network.get_submodule(name).second.weight.grad[:, list(units)]
@@ -76,7 +76,7 @@ def test_recycled_units_fire_and_learn_and_change_nothing(network, batch):
 
 def test_a_network_without_dormant_units_stays_as_it_is(lively, batch):
     before = {name: weight.clone() for name, weight in lively.state_dict().items()}
-    assert recycle(lively, iter([batch])) == 0
+    assert recycle(lively, [batch]) == 0
     after = lively.state_dict()
     assert all(torch.equal(weight, after[name]) for name, weight in before.items())
 

@@ -8,10 +8,9 @@ weights are drawn anew and its outgoing ones are zero, so the network computes w
 B crops, C channels.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +21,7 @@ from titokzip.training.embedded.batches import Batch
 
 @dataclass
 class Activity:
-    """What a residual block has seen."""
+    """What a residual block has seen; its methods are hooks."""
 
     peaks: Tensor  # [C], the largest value of every hidden unit, 0 if it never fired
     square: float = 0.0  # of its input, the mean of the latest
@@ -32,58 +31,45 @@ class Activity:
         """Which hidden units never fired, bool [C]."""
         return self.peaks <= 0
 
+    def entered(self, _: nn.Module, given: tuple[Tensor, ...]) -> None:
+        """See what enters the block."""
+        self.square = float(given[0].float().square().mean())
+
+    def fired(self, _: nn.Module, given: tuple[Tensor, ...]) -> None:
+        """See what its hidden units give."""
+        self.peaks = torch.maximum(self.peaks, given[0].amax((0, 2, 3)))
+
 
 @torch.no_grad()
-def watch(network: RefinementNetwork, batches: Iterator[Batch]) -> dict[ResidualBlock, Activity]:
+def watch(network: RefinementNetwork, batches: Iterable[Batch]) -> dict[ResidualBlock, Activity]:
     """Run a network over batches, and give what its blocks have seen."""
-    found = {block: Activity(torch.zeros(len(block.first.weight))) for block in _blocks(network)}
+    found: dict[ResidualBlock, Activity] = {}
     with ExitStack() as hooks:
-        for block, activity in found.items():
-            hooks.enter_context(_watching(block, activity))
+        for block in network.modules():
+            if isinstance(block, ResidualBlock):
+                weight = block.first.weight
+                activity = found[block] = Activity(weight.new_zeros(len(weight)))
+                hooks.enter_context(block.register_forward_pre_hook(activity.entered))
+                hooks.enter_context(block.second.register_forward_pre_hook(activity.fired))
         for batch in batches:
             network(batch.decoded, batch.step, batch.size)
     return found
 
 
 @torch.no_grad()
-def recycle(network: RefinementNetwork, batches: Iterator[Batch]) -> int:
+def recycle(network: RefinementNetwork, batches: Iterable[Batch]) -> int:
     """Make the units anew that fire nowhere in some batches; give their number.
 
     On these batches the network computes what it did.
     """
     count = 0
     for block, activity in watch(network, batches).items():
-        dormant = activity.dormant.to(block.first.weight.device)
-        inputs = block.first.weight[0].numel()
-        deviation = (2 / (inputs * max(activity.square, 1e-6))) ** 0.5
-        block.first.weight[dormant] = deviation * torch.randn_like(block.first.weight[dormant])
+        dormant, weight = activity.dormant, block.first.weight
+        deviation = (2 / (weight[0].numel() * max(activity.square, 1e-6))) ** 0.5
+        weight[dormant] = deviation * torch.randn_like(weight[dormant])
         for parameter in (block.first.bias, block.condition.weight, block.condition.bias):
             if parameter is not None:
                 parameter[dormant] = 0
         block.second.weight[:, dormant] = 0
         count += int(dormant.sum())
     return count
-
-
-def _blocks(network: RefinementNetwork) -> list[ResidualBlock]:
-    return [module for module in network.modules() if isinstance(module, ResidualBlock)]
-
-
-@contextmanager
-def _watching(block: ResidualBlock, activity: Activity) -> Iterator[None]:
-    def entered(_: nn.Module, given: Any) -> None:
-        activity.square = float(given[0].float().square().mean())
-
-    def hidden(_: nn.Module, given: Any) -> None:
-        peaks = given[0].float().amax((0, 2, 3)).cpu()
-        activity.peaks = torch.maximum(activity.peaks, peaks)
-
-    handles = (
-        block.register_forward_pre_hook(entered),
-        block.second.register_forward_pre_hook(hidden),
-    )
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
