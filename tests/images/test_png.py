@@ -115,3 +115,55 @@ def test_bands_of_a_cut_image_end_in_one_line():
     data = png(width=40, height=40, rows=noise(40, 40, 8, 2))
     with pytest.raises(ImageError, match="damaged: it ends before its last row"):
         list(Png(io.BytesIO(data[:2000])).bands(8))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+def test_a_transparent_level_of_any_depth_is_seen(depth):
+    top = 2**depth - 1
+    levels = np.arange(16) % (top + 1)
+    levels[-1] = top
+    bits = levels[:, None] >> np.arange(depth)[::-1] & 1
+    rows = b"\0" + np.packbits(bits.astype(np.uint8).ravel()).tobytes()
+    for clear in {0, 1, top}:
+        extra = chunk(b"tRNS", struct.pack(">H", clear))
+        source = png(extra, width=16, height=1, depth=depth, colour=0, rows=rows)
+        alpha = np.asarray(images.read(source, keep_alpha=True).alpha).ravel()
+        assert np.array_equal(alpha == 0, levels == clear), clear
+
+
+@pytest.mark.parametrize("clear", [0, 0x1234, 0xFFFF])
+def test_a_transparent_colour_of_sixteen_bits_is_seen(clear):
+    pixels = [clear, clear, clear, 0x8042, clear, clear]
+    source = png(
+        chunk(b"tRNS", struct.pack(">3H", *pixels[:3])),
+        width=2, height=1, depth=16, rows=b"\0" + struct.pack(">6H", *pixels),
+    )  # fmt: skip
+    alpha = np.asarray(images.read(source, keep_alpha=True).alpha)
+    assert alpha.tolist() == [[0, 255]]
+
+
+def test_pixels_that_end_too_early_are_damage():
+    """What Pillow is given ends where the file does: no later chunk is read as pixels."""
+    image = Image.new("RGB", (400, 300), "white")
+    image.paste((20, 120, 60), (0, 150, 400, 300))
+    image.paste(Image.effect_noise((90, 80), 90).convert("RGB"), (30, 40))
+    saved = io.BytesIO()
+    image.save(saved, "PNG")
+    whole, expected = saved.getvalue(), np.asarray(image)
+    for cut in range(12, 60):
+        try:
+            read = images.read(whole[:-cut])
+        except ImageError:
+            continue
+        assert np.array_equal(np.asarray(read.image), expected), cut
+
+
+def test_metadata_is_inflated_once(monkeypatch):
+    text = b"\nexif\n 4\n" + b"00" * 4
+    profile = chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text))
+    seen = []
+    monkeypatch.setattr(
+        "titokzip.images.png_metadata.inflate", lambda data: seen.append(data) or text
+    )
+    assert Png(io.BytesIO(png(profile, profile, profile))).image.info["exif"] == bytes(4)
+    assert len(seen) == 1

@@ -17,13 +17,13 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from titokzip.errors import ImageError
+from titokzip.images.png_metadata import LARGEST, inflate, metadata
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _PIXELS: Final = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
 _COLOURS: Final = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}  # with the bytes that each has
 _READ: Final = (*_COLOURS, b"cICP", b"iCCP", b"eXIf", b"iTXt", b"zTXt", b"tEXt", b"acTL")
 _MOST_CHUNKS: Final = 2**20
-_LARGEST_CHUNK: Final = 2**26  # bytes of one that is read, and of what is compressed in it
 _PIECE: Final = 2**16  # bytes that are inflated at once
 _MODES: Final = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # by bytes a pixel
 
@@ -47,11 +47,13 @@ class Png:
         header = self._stream([chunk(b"IDAT", b"")])
         self.image = PngImageFile(header)  # without pixels
         self.image.info.update(self._info())
+        self._scale_clear()
         self.interlaced = bool(self.image.info.get("interlace"))
 
     def whole(self) -> Image.Image:
         """Read all pixels at once."""
-        image = PngImageFile(self._stream(map(self._copy, self._data())))
+        pixels = (chunk(span.name, self._read(span)) for span in self._data())  # cut: shorter
+        image = PngImageFile(self._stream(pixels))
         image.load()
         image.info = self.image.info
         return image
@@ -81,6 +83,20 @@ class Png:
             band.putpalette(self.image.palette.palette)
         band.info = dict(self.image.info)
         return band
+
+    def _scale_clear(self) -> None:
+        """Bring a transparent level or colour to the 8 bits of pixels, as Pillow does not.
+
+        Of 16-bit colours the upper bytes are read, so all that share them are transparent.
+        """
+        depth, colour = self._header()
+        clear = self.image.info.get("transparency")
+        if clear is None:
+            return
+        if colour == 0 and depth in (2, 4):
+            self.image.info["transparency"] = clear * (255 // (2**depth - 1))
+        elif colour == 2 and depth == 16:
+            self.image.info["transparency"] = tuple(level >> 8 for level in clear)
 
     def _header(self) -> tuple[int, int]:
         """Give bits a channel, and the type of colour."""
@@ -133,19 +149,19 @@ class Png:
         """Read what chunks that Pillow does not see say of pixels and colours."""
         info: dict[str, Any] = {}
         for span in self.spans:
-            if span.name not in _READ or span.length > _LARGEST_CHUNK or not self._is_sound(span):
+            if span.name not in _READ or span.length > LARGEST or not self._is_sound(span):
                 continue
             data = self._read(span)
             if span.name == b"cICP" and span.length == 4:
                 info["cicp"] = tuple(data)
             elif span.name == b"acTL" and span.length == 8:
                 self.frames = max(1, struct.unpack(">I", data[:4])[0])
-            elif span.name == b"iCCP":
-                info["icc_profile"] = _inflate(data.partition(b"\0")[2][1:])
+            elif span.name == b"iCCP" and "icc_profile" not in info:
+                info["icc_profile"] = inflate(data.partition(b"\0")[2][1:])
             elif span.name == b"eXIf":
                 info["exif"] = data
             elif span.name in (b"iTXt", b"zTXt", b"tEXt"):
-                info |= _metadata(span.name, data)
+                info |= metadata(span.name, data, info)
         return info
 
     def _is_sound(self, span: Span) -> bool:
@@ -183,36 +199,6 @@ def chunk(name: bytes, data: bytes) -> bytes:
     """Lay a chunk out: its length, name, data and checksum."""
     check = zlib.crc32(name + data)
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
-
-
-def _inflate(data: bytes) -> bytes:
-    """Decompress what a chunk holds; nothing if it is damaged, or has no end."""
-    inflate = zlib.decompressobj()
-    try:
-        return inflate.decompress(data, _LARGEST_CHUNK)
-    except zlib.error:
-        return b""
-
-
-def _metadata(name: bytes, data: bytes) -> dict[str, Any]:
-    """Take EXIF or XMP data out of a chunk of text."""
-    keyword, _, rest = data.partition(b"\0")
-    if name == b"iTXt" and keyword == b"XML:com.adobe.xmp" and len(rest) > 2:
-        compressed = rest[0] == 1
-        text = rest[2:].split(b"\0", 2)[-1]
-        return {"xmp": _inflate(text) if compressed else text}
-    if name != b"iTXt" and keyword in (b"Raw profile type exif", b"Raw profile type APP1"):
-        text = _inflate(rest[1:]) if name == b"zTXt" else rest
-        return {"exif": _unhexed(text)}
-    return {}
-
-
-def _unhexed(text: bytes) -> bytes:
-    """Read what ImageMagick writes: a name, a length, then digits, on lines of their own."""
-    try:
-        return bytes.fromhex("".join(text.decode("latin-1").split()[2:]))
-    except ValueError:
-        return b""
 
 
 def _take(parts: Iterator[bytes]) -> Any:
