@@ -81,9 +81,10 @@ def opened_atomically(path: Path, manner: Manner | None = None) -> Iterator[Bina
 
     Raises:
         FileExistsError: something is there, even a dangling link, and `replace` is not set.
+        NotADirectoryError: what should be its folder is none.
     """
     manner = manner or Manner()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     _sweep(path.parent)
     with _draft(path.parent, manner.permissions & _PERMISSIONS) as (file, name):
         yield file
@@ -95,6 +96,13 @@ def opened_atomically(path: Path, manner: Manner | None = None) -> Iterator[Bina
         _publish(file, name, path, manner.replace)
     if manner.durable:
         _sync_folder(path.parent)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from error
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tempfile
 import threading
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def test_a_link_that_leads_nowhere_exists(tmp_path):
 def test_an_output_that_appears_meanwhile_is_kept(tmp_path, monkeypatch):
     (job,) = image_jobs(tmp_path, 1)
     monkeypatch.setattr(os.path, "lexists", lambda _: False)
-    monkeypatch.setattr(Path, "is_dir", lambda _: False)
+    monkeypatch.setattr(Path, "is_dir", lambda path: path != job.target)
     job.target.write_bytes(b"another process was here")
     (result,) = compressed([job])
     assert type(result.error) is OutputExists
@@ -164,3 +165,27 @@ def test_links_to_streams_are_never_replaced(tmp_path):
             pytest.skip("this system has no /dev/fd")
         assert compressed([Job(job.source, target)])[0].error is None
     assert (tmp_path / "stream").read_bytes().startswith(START)
+
+
+def test_only_names_of_open_files_are_streams(tmp_path):
+    """/dev/shm is a folder like any: nothing there is overwritten unasked."""
+    shared = Path("/dev/shm")
+    if not shared.is_dir():
+        pytest.skip("this system has no /dev/shm")
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        (job,) = image_jobs(Path(folder), 1)
+        job.target.write_bytes(b"precious")
+        (result,) = compressed([job])
+        assert type(result.error) is OutputExists
+        assert job.target.read_bytes() == b"precious"
+        (result,) = compressed([Job(job.source, Path(folder, "new", "a.ttk"))])
+        assert result.error is None
+
+
+def test_a_file_in_the_place_of_a_folder_is_no_output_that_exists(tmp_path):
+    (job,) = image_jobs(tmp_path, 1)
+    (tmp_path / "file").write_bytes(b"")
+    for options in (Options(), Options(force=True)):
+        (result,) = compressed([Job(job.source, tmp_path / "file" / "a.ttk")], options)
+        assert type(result.error) is NotADirectoryError
+        assert result.error.filename == str(tmp_path / "file")

@@ -91,6 +91,8 @@ def test_existing_outputs(source):
     output.write_bytes(b"old")
     assert "exists; -f overwrites it" in run("compress", source, code=4).stderr
     assert run("compress", source, "--skip-existing").output == ""
+    from_pipe = ("compress", "-", "-o", output, "--skip-existing")
+    assert run(*from_pipe, stdin=source.read_bytes()).output == ""
     assert output.read_bytes() == b"old"
     run("compress", source, *FAST, "-f")
     assert output.read_bytes() != b"old"

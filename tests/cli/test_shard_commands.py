@@ -82,12 +82,31 @@ def test_a_cluster_refuses_options_that_it_does_not_take(shards, tmp_path, monke
         (["-o", "x.tar"], "-O names"),
         (["-O", "x", "--rm"], "--rm does not go with shards"),
         (["-O", "IN"], "folder of the shards themselves"),
+        (["-O", "IN/../in/."], "folder of the shards themselves"),
+        (["-O", "LINK"], "folder of the shards themselves"),
+        (["-O", "x", "other/manifest.tar"], "described in manifest.json"),
         (["-O", "x", "a.png"], "do not go together"),
         (["-O", "x", "other/s-000.tar"], "would make the same output"),
     ],
 )
 def test_what_makes_no_sense(arguments, message, shards, tmp_path):
     photo(20, 20).save(tmp_path / "a.png")
-    known = {"IN": str(tmp_path / "in"), "a.png": str(tmp_path / "a.png"), "x": str(tmp_path / "x")}
-    told = run("compress", shards[0], *(known.get(one, one) for one in arguments), code=2)
+    (tmp_path / "link").symlink_to("in")
+    known = {
+        "IN": str(tmp_path / "in"),
+        "IN/../in/.": str(tmp_path / "in" / ".." / "in" / "."),
+        "LINK": str(tmp_path / "link"),
+        "a.png": str(tmp_path / "a.png"),
+        "x": str(tmp_path / "x"),
+    }
+    before = shards[0].read_bytes()
+    told = run("compress", shards[0], "-f", *(known.get(one, one) for one in arguments), code=2)
     assert message in told.output
+    assert shards[0].read_bytes() == before
+
+
+def test_a_folder_without_a_name_is_the_current_one(shards, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    run("compress", shards[0], "-O", "", "--max-bytes", 60, "-j", 1)
+    assert files(tmp_path / "here") == ["manifest.json", "s-000.json", "s-000.tar"]

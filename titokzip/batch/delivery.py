@@ -14,7 +14,7 @@ from titokzip import files
 from titokzip.batch.jobs import Job, Options, Result
 from titokzip.errors import OutputExists, OutputIsInput, VerificationError
 
-_DEVICES: Final = ("/dev/", "/proc/")
+_OPEN_FILES: Final = ("/dev/fd/", "/dev/std", "/proc/")  # names of what is open already
 
 
 @contextmanager
@@ -133,7 +133,10 @@ def _to_file(job: Job, target: Path, parts: Iterable[bytes], options: Options) -
 
 
 def is_device(path: Path) -> bool:
-    """Tell whether a path is a pipe, /dev/null or the like: written into, never replaced."""
-    if str(path.absolute()).startswith(_DEVICES):
+    """Tell whether a path is a pipe, /dev/null or the like: written into, never replaced.
+
+    /dev/stdout may lead to a plain file, which is written into, too. /dev/shm is a folder like any.
+    """
+    if str(path.absolute()).startswith(_OPEN_FILES):
         return True
     return path.exists() and not (path.is_file() or path.is_dir())

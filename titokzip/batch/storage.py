@@ -48,8 +48,17 @@ def is_url(name: str) -> bool:
 
 
 def within(folder: str, name: str) -> str:
-    """Name a file in a folder by the last part of a name."""
-    return f"{folder.rstrip('/')}/{last_part(name)}"
+    """Name a file in a folder by the last part of a name; the folder "" is the current one."""
+    if is_url(folder):
+        return f"{folder.rstrip('/')}/{last_part(name)}"
+    return str(Path(folder, last_part(name)))
+
+
+def are_same(name: str, other: str) -> bool:
+    """Tell whether two names are of one file, as far as links and folders decide it."""
+    if is_url(name) or is_url(other):
+        return name == other
+    return os.path.realpath(name) == os.path.realpath(other)
 
 
 def last_part(name: str) -> str:

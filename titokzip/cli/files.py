@@ -41,7 +41,9 @@ def plan(
     folder = Path(options.output_dir) if options.output_dir is not None else None
     if files == ("-",):
         named = options.output or (folder and folder / rename(Path("stdin"), False))
-        jobs = [Job(None, None if stdout else Path(named or ""))]
+        target = None if stdout else Path(named or "")
+        done = options.skip_existing and target is not None and target.is_file()
+        jobs = [] if done else [Job(None, target)]
     else:
         found = list(find(files, suffixes, options.recursive))
         if options.output is not None and len(found) > 1:

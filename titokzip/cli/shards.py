@@ -33,8 +33,8 @@ def are_shards(files: tuple[str, ...]) -> bool:
 
 def plan_shards(files: tuple[str, ...], options: FileOptions) -> "list[Shard]":
     """Pair every shard with its output, or refuse (exit 2, or 4 what is in the way)."""
-    from titokzip.batch.shards import Shard, refuse_foreign_manifest
-    from titokzip.batch.storage import expanded, last_part, within
+    from titokzip.batch.shards import MANIFEST, Shard, refuse_foreign_manifest
+    from titokzip.batch.storage import are_same, expanded, last_part, within
 
     if options.output_dir is None or options.output is not None or options.stdout:
         raise click.UsageError("shards go into a folder of their own, which -O names")
@@ -47,8 +47,10 @@ def plan_shards(files: tuple[str, ...], options: FileOptions) -> "list[Shard]":
     ]
     if len({shard.target for shard in shards}) < len(shards):
         raise click.UsageError("two shards of one name would make the same output")
-    if any(shard.source == shard.target for shard in shards):
+    if any(are_same(shard.source, shard.target) for shard in shards):
         raise click.UsageError("-O names the folder of the shards themselves")
+    if any(last_part(shard.sidecar) == MANIFEST for shard in shards):
+        raise click.UsageError(f"manifest.tar would be described in {MANIFEST}, the folder's own")
     refuse_foreign_manifest(folder, options.force)
     return shards
 
