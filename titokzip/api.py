@@ -20,6 +20,7 @@ from titokzip.bitstream import container
 from titokzip.bitstream.header import Header, TileLayout
 from titokzip.codec import Codec
 from titokzip.errors import ImageError, TitokzipError
+from titokzip.files import read_bounded
 from titokzip.images import InputImage
 from titokzip.rate_control import Rate
 from titokzip.tiling import Grid
@@ -71,12 +72,16 @@ def decompress(
     network are averaged, by default 1 to 8 by the size of the image: more are slower and nearer.
 
     Raises:
+        OSError: the file cannot be opened.
+        TitokzipError: it is much too long to be a .ttk file.
         FormatError: it is not a .ttk file, is damaged, has more than `max_pixels` pixels, or was
             made with another model.
         ModelError: the model is not here.
         ValueError: `passes` is not 1 to 8.
     """
-    data = data if isinstance(data, bytes) else Path(data).read_bytes()
+    if not isinstance(data, bytes):
+        with Path(data).open("rb") as file:
+            data = read_bounded(file, container.MAX_BYTES)
     codec = _codec_of(container.unpack(data, max_pixels, partial).header, model, device, passes)
     return codec.decompress(data, partial=partial, max_pixels=max_pixels)
 

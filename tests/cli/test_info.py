@@ -10,7 +10,13 @@ from run import run
 from toys import codec
 
 from titokzip.bitstream import container
-from titokzip.bitstream.header import Header, TileLayout
+from titokzip.bitstream.header import (
+    CODEBOOKS,
+    Header,
+    IndexedLayout,
+    TileLayout,
+    TransformLayout,
+)
 from titokzip.images import plain
 from titokzip.rate_control import Rate
 from titokzip.tiling import Grid
@@ -136,3 +142,21 @@ def test_answers_without_torch(folder):
     told = subprocess.run(command, capture_output=True, cwd=folder, check=False)
     assert told.returncode == 0, told.stderr
     assert told.stdout.count(b"whole.ttk: whole") == 2
+
+
+@pytest.mark.parametrize(
+    ("layout", "side", "payload", "error"),
+    [
+        (TransformLayout(200, 5000, False), 10, b"", "5000 x 5000 blocks is too large"),
+        (IndexedLayout(2), 4000, b"", "no image of a palette has this size"),
+        (IndexedLayout(256), 40, b"\xff" * 40, "damaged"),
+    ],
+    ids=["working size", "size of a palette", "palette"],
+)
+def test_what_no_decoder_takes_is_damaged(tmp_path, layout, side, payload, error):
+    header = Header(CODEBOOKS[0], side, side, layout)
+    (tmp_path / "a.ttk").write_bytes(container.pack(header, [payload]))
+    for command in ("info", "test"):
+        line = run(command, tmp_path / "a.ttk", code=1).stdout.splitlines()[0]
+        assert line.startswith(f"{tmp_path / 'a.ttk'}: damaged")
+        assert error in line

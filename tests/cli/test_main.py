@@ -39,6 +39,12 @@ def test_the_first_page_lists_all_commands():
     assert told == run("-h").stdout
 
 
+def test_an_environment_variable_is_no_option_for_the_version():
+    """It is the usual name for what a Dockerfile pins."""
+    assert "compress" in run("--help", env={"TITOKZIP_VERSION": "1"}).output
+    run("info", "nothing.ttk", env={"TITOKZIP_VERSION": "0.1"}, code=1)
+
+
 def test_version():
     assert run("-V").stdout == run("--version").stdout
     assert run("-V").stdout.strip().endswith(titokzip.__version__)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -72,6 +73,13 @@ def test_a_cache_of_another_user_is_skipped_unless_it_is_asked_for(monkeypatch, 
     assert zoo.find("xs").path.parent.name == "weights"
     with pytest.raises(ModelError, match="there is: xs"):
         zoo.find("other")
+
+
+def test_nobody_needs_a_home(monkeypatch):
+    for name in ("HOME", "XDG_CACHE_HOME", "TITOKZIP_MODELS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as where no user is known
+    assert zoo.find("xs").path.parent.name == "weights"
 
 
 def test_manifests_are_kept_where_caches_are(folder, monkeypatch, tmp_path):

@@ -26,7 +26,7 @@ class CacheError(TitokzipError):
 def default_folder() -> Path:
     """Name the folder: $TITOKZIP_BENCH_CACHE, by default ~/.cache/titokzip/bench."""
     own = os.environ.get("TITOKZIP_BENCH_CACHE")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111
     return Path(own) if own else cache / "titokzip" / "bench"
 
 

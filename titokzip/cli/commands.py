@@ -93,7 +93,7 @@ class Commands(click.Group):
     commands=_Lazy(),
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TITOKZIP"},
 )
-@click.version_option(__version__, "-V", "--version")
+@click.version_option(__version__, "-V", "--version", allow_from_autoenv=False)
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Compress images to a few hundred bytes, and decompress them.

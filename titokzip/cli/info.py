@@ -52,6 +52,7 @@ def _row(name: str) -> dict[str, Any]:
     row: dict[str, Any] = {"input": name}
     try:
         contents = container.unpack(_read(name), max_pixels=sys.maxsize, partial=True)
+        _check(contents)
     except OSError as error:
         return row | {"status": "unreadable", "error": error.strerror or str(error)}
     except FormatError as error:
@@ -63,6 +64,21 @@ def _row(name: str) -> dict[str, Any]:
         whole, intact = contents.header.layers, len(contents.payloads)
         row["error"] = f"{intact} of {whole} layers are intact"
     return row
+
+
+def _check(contents: "Contents") -> None:
+    """Check what the model takes no part in: the working size, and all of a palette's image."""
+    from titokzip.bitstream.header import IndexedLayout, TransformLayout
+
+    header, layout = contents.header, contents.header.layout
+    if isinstance(layout, TransformLayout):
+        from titokzip.transform.working_size import working_blocks
+
+        working_blocks(header.width, header.height, layout.blocks)
+    elif isinstance(layout, IndexedLayout):
+        from titokzip.layouts import indexed
+
+        indexed.decode(contents, layout)
 
 
 def _read(name: str) -> bytes:

@@ -1,7 +1,6 @@
 """titokzip models: which models there are, and how released ones come and go."""
 
 import hashlib
-import json
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from titokzip import zoo
+from titokzip.cli.output import say_json
 from titokzip.errors import ModelError, printable
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def list_models(as_json: bool) -> None:
     offered = zoo.RELEASES | zoo.GENERATORS
     rows += [_offer(release) for name, release in offered.items() if name not in known]
     if as_json:
-        click.echo(json.dumps({"schema": 1, "models": rows}, indent=2))
+        say_json({"schema": 1, "models": rows})
         return
     click.echo(_LINE.format("name", "here", "tokens", "bytes", "rFID", "parameters", "licence"))
     for row in rows:

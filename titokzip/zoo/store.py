@@ -19,9 +19,10 @@ _SUFFIXES = (".safetensors", installed.SUFFIX)
 def folders() -> list[Path]:
     """List where models are looked for: the user's folder, then what came with the package.
 
-    The user's is $TITOKZIP_MODELS, by default ~/.cache/titokzip/models.
+    The user's is $TITOKZIP_MODELS, by default ~/.cache/titokzip/models. Where nobody is at home,
+    "~" is a folder that is not there.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111
     own = Path(os.environ.get("TITOKZIP_MODELS") or cache / "titokzip" / "models")
     package = Path(__file__).parent.parent
     shipped, checkout = package / "weights", package.parent / "weights"
