@@ -38,7 +38,7 @@ def main() -> None:
     stale = [path for path, text in made(args.root, results) if path.read_text("utf-8") != text]
     if args.check and stale:
         sys.exit(f"{stale[0]}: not fresh; run python benchmarks/readme_table.py")
-    for path, text in made(args.root, results):
+    for path, text in () if args.check else made(args.root, results):
         path.write_text(text, "utf-8")
 
 
@@ -77,43 +77,65 @@ def made(root: Path, results: list[dict]) -> list[tuple[Path, str]]:
 
 
 def headline(result: dict) -> str:
-    """One sentence of the middle point: the best of ours, of baselines, and who is ahead.
+    """One sentence of the middle point: what is best of ours by some measure, by every measure.
 
-    A model that was trained against a metric's network, or may have been, is not taken by it.
+    A measure whose network a model was trained against, or may have been, is left out for it.
     """
     points = list(dict.fromkeys(row["point"] for row in result["summary"]))
     point = points[len(points) // 2]
     by = {row["codec"]: row for row in rows_at(result, point) if row["codec"] in result["models"]}
-    own, parts = next(iter(by.values())), []
+    parts, best = {model: [] for model in by}, set()
     for one in result["strongest"]:
         if one["point"] == point and one["measure"] in LEADING:
-            key, taught = one["measure"], trained_against(result, one["measure"])
+            taught = trained_against(result, one["measure"])
             leads = {model: lead for model, lead in one["lead"].items() if taught[model] is False}
-            if not leads:
-                continue
-            model, lead = max(leads.items(), key=lambda pair: pair[1])
-            word = "ahead" if lead >= 0 else "behind"
-            best = f"{label(one['baseline'])} has {number(key, one['value'])}"
-            unit = " dB" if key == "psnr" else ""
-            parts.append(
-                f"{plain(key)} {number(key, by[model][key])}{unit}{which(model, by)}"
-                f" where {best}{unit}"
-                f" ({number(key, abs(lead))}{unit} {word})"
-            )
-    data = result["dataset"]
-    start = f"{data['name'].capitalize()}'s {data['images']} images in {own['bytes']:,.0f} bytes"
-    return f"**{start} ({own['bpp']:.3f} bits a pixel): {'; '.join(parts)}.**\n"
+            best |= {max(leads, key=leads.__getitem__)} if leads else set()
+            for model, lead in leads.items():
+                parts[model].append(standing(one, by[model], lead))
+    data, own = result["dataset"], next(iter(by.values()))
+    start = f"{data['name'].capitalize()}, {data['images']} images in {amount(own)} bytes each"
+    rest = "; ".join(which(model, by) + ", ".join(parts[model]) for model in by if model in best)
+    return f"**{start} ({own['bpp']:.3f} bits a pixel). {rest}.**\n"
+
+
+def standing(strongest: dict, row: dict, lead: float) -> str:
+    """A measure of ours, and how far it is from the strongest baseline."""
+    key, unit = strongest["measure"], " dB" if strongest["measure"] == "psnr" else ""
+    word = f"{'ahead of' if lead >= 0 else 'behind'} {label(strongest['baseline'])}"
+    return f"{plain(key)} {number(key, row[key])}{unit} ({number(key, abs(lead))}{unit} {word})"
 
 
 def which(model: str, models: dict) -> str:
     """Name one of several models."""
-    return f" ({model.removeprefix('titokzip ')})" if len(models) > 1 else ""
+    return f"{model.removeprefix('titokzip ')}: " if len(models) > 1 else ""
+
+
+def amount(row: dict) -> str:
+    """The bytes of an image: the limit that all codecs got, or the mean of ours."""
+    return f"at most {limit(row)}" if is_limit(row["point"]) else f"{row['bytes']:,.0f}"
+
+
+def limit(row: dict) -> str:
+    point = row["point"]
+    return f"{float(point[:-1]):,.0f}" if is_limit(point) else f"{row['bytes']:,.0f}"
+
+
+def is_limit(point: str) -> bool:
+    """Tell whether a point is a limit of bytes, such as 400B, and no quality."""
+    return point.endswith("B")
+
+
+def sizes(result: dict) -> str:
+    """Head the column of sizes."""
+    limits = all(is_limit(row["point"]) for row in result["summary"])
+    return "bytes, at most" if limits else "bytes"
 
 
 def beside_strongest(result: dict) -> str:
     """A row a point: each of our models with its lead, and the strongest baseline."""
     models = list(result["models"])
-    lines = [heading(result), "", f"| bytes | bpp | {' | '.join(models)} | strongest baseline |"]
+    head = f"| {sizes(result)} | bpp | {' | '.join(models)} | strongest baseline |"
+    lines = [heading(result), "", head]
     lines.append(f"|---|---|{'---|' * (len(models) + 1)}")
     for key in LEADING:
         chosen = [one for one in result["strongest"] if one["measure"] == key]
@@ -123,7 +145,7 @@ def beside_strongest(result: dict) -> str:
         for one in chosen:
             by = {row["codec"]: row for row in rows_at(result, one["point"])}
             first = by[models[0]]
-            cells = [f"{first['bytes']:,.0f}", f"{first['bpp']:.4f}"]
+            cells = [limit(first), f"{first['bpp']:.4f}"]
             cells += [led(by[model], key, one) for model in models]
             cells.append(f"{label(one['baseline'])} {number(key, one['value'])}")
             lines.append(f"| {' | '.join(cells)} |")
@@ -156,13 +178,13 @@ def bd_rates(result: dict) -> str:
 def every_codec(result: dict) -> str:
     """A section a measure, a row a point, a column a codec."""
     codecs = list(dict.fromkeys(row["codec"] for row in result["summary"]))
-    lines = [heading(result), "", f"| bytes | {' | '.join(map(label, codecs))} |"]
+    lines = [heading(result), "", f"| {sizes(result)} | {' | '.join(map(label, codecs))} |"]
     lines.append(f"|---|{'---|' * len(codecs)}")
     for key in curves.measures(result):
         lines.append(f"| **{name(key)}** |{' |' * len(codecs)}")
         for point in dict.fromkeys(row["point"] for row in result["summary"]):
             by = {row["codec"]: row for row in rows_at(result, point)}
-            first = f"{by[codecs[0]]['bytes']:,.0f}" if by[codecs[0]]["fit"] else point
+            first = limit(by[codecs[0]]) if by[codecs[0]]["fit"] or is_limit(point) else point
             cells = [cell(by[codec], key) for codec in codecs]
             lines.append(f"| {first} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
