@@ -142,6 +142,13 @@ def test_a_transparent_colour_of_sixteen_bits_is_seen(clear):
     assert alpha.tolist() == [[0, 255]]
 
 
+def test_a_header_that_comes_second_is_read_or_refused():
+    whole = png(chunk(b"tRNS", bytes([0, 100, 0, 180, 0, 90])))
+    late = SIGNATURE + chunk(b"tEXt", b"a\0b") + whole[len(SIGNATURE) :]
+    assert not np.asarray(images.read(late, keep_alpha=True).alpha).any()
+    assert len(list(Png(io.BytesIO(late)).bands(1))) == 2
+
+
 def test_pixels_that_end_too_early_are_damage():
     """What Pillow is given ends where the file does: no later chunk is read as pixels."""
     image = Image.new("RGB", (400, 300), "white")

@@ -89,10 +89,10 @@ class Png:
 
         Of 16-bit colours the upper bytes are read, so all that share them are transparent.
         """
-        depth, colour = self._header()
         clear = self.image.info.get("transparency")
         if clear is None:
             return
+        depth, colour = self._header()
         if colour == 0 and depth in (2, 4):
             self.image.info["transparency"] = clear * (255 // (2**depth - 1))
         elif colour == 2 and depth == 16:
@@ -100,7 +100,7 @@ class Png:
 
     def _header(self) -> tuple[int, int]:
         """Give bits a channel, and the type of colour."""
-        data = self._read(self.spans[0])
+        data = self._read(next(span for span in self.spans if span.name == b"IHDR"))
         return data[8], data[9]
 
     def _stream(self, pixels: Any) -> io.BytesIO:
