@@ -35,11 +35,11 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
     args = parser.parse_args()
     results = read(args.results)
-    stale = [path for path, text in made(args.root, results) if path.read_text("utf-8") != text]
-    if args.check and stale:
-        sys.exit(f"{stale[0]}: not fresh; run python benchmarks/readme_table.py")
-    for path, text in () if args.check else made(args.root, results):
-        path.write_text(text, "utf-8")
+    for path, text in made(args.root, results):
+        if not args.check:
+            path.write_text(text, "utf-8")
+        elif path.read_text("utf-8") != text:
+            sys.exit(f"{path}: not fresh; run python benchmarks/readme_table.py")
 
 
 def read(folder: Path) -> list[dict]:
@@ -112,10 +112,11 @@ def which(model: str, models: dict) -> str:
 
 def amount(row: dict) -> str:
     """The bytes of an image: the limit that all codecs got, or the mean of ours."""
-    return f"at most {limit(row)}" if is_limit(row["point"]) else f"{row['bytes']:,.0f}"
+    return f"at most {size(row)}" if is_limit(row["point"]) else size(row)
 
 
-def limit(row: dict) -> str:
+def size(row: dict) -> str:
+    """That amount as a number."""
     point = row["point"]
     return f"{float(point[:-1]):,.0f}" if is_limit(point) else f"{row['bytes']:,.0f}"
 
@@ -145,7 +146,7 @@ def beside_strongest(result: dict) -> str:
         for one in chosen:
             by = {row["codec"]: row for row in rows_at(result, one["point"])}
             first = by[models[0]]
-            cells = [limit(first), f"{first['bpp']:.4f}"]
+            cells = [size(first), f"{first['bpp']:.4f}"]
             cells += [led(by[model], key, one) for model in models]
             cells.append(f"{label(one['baseline'])} {number(key, one['value'])}")
             lines.append(f"| {' | '.join(cells)} |")
@@ -184,7 +185,7 @@ def every_codec(result: dict) -> str:
         lines.append(f"| **{name(key)}** |{' |' * len(codecs)}")
         for point in dict.fromkeys(row["point"] for row in result["summary"]):
             by = {row["codec"]: row for row in rows_at(result, point)}
-            first = limit(by[codecs[0]]) if by[codecs[0]]["fit"] or is_limit(point) else point
+            first = size(by[codecs[0]]) if by[codecs[0]]["fit"] or is_limit(point) else point
             cells = [cell(by[codec], key) for codec in codecs]
             lines.append(f"| {first} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

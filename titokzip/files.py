@@ -98,6 +98,14 @@ def opened_atomically(path: Path, manner: Manner | None = None) -> Iterator[Bina
         _sync_folder(path.parent)
 
 
+def cache_folder() -> Path:
+    """Name the user's folder for caches: $XDG_CACHE_HOME, by default ~/.cache.
+
+    Where nobody is at home, "~" is a folder that is not there.
+    """
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111
+
+
 def _make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ network happens, too. A file that fails is reported, and the others are done.
 from titokzip.batch.coding import compress_files, decompress_files
 from titokzip.batch.jobs import Job, Options, Result
 from titokzip.batch.models import Models
-from titokzip.batch.planning import Found, find, pair
+from titokzip.batch.planning import Found, find, is_done, pair
 
 __all__ = [
     "Found",
@@ -20,5 +20,6 @@ __all__ = [
     "compress_files",
     "decompress_files",
     "find",
+    "is_done",
     "pair",
 ]

@@ -65,7 +65,7 @@ def pair(
     ]
     if not skip_existing:
         return named
-    return [job for job in named if job.error or not _is_done(job)]
+    return [job for job in named if job.error or not is_done(job)]
 
 
 def _job(found: Found, place: Callable[[Found, bool], Path | None]) -> Job:
@@ -126,5 +126,6 @@ def _crowded(jobs: Iterable[Job]) -> set[str | None]:
     return {key for key, count in counts.items() if key is not None and count > 1}
 
 
-def _is_done(job: Job) -> bool:
+def is_done(job: Job) -> bool:
+    """Tell whether the output of a job is there."""
     return job.target is not None and os.path.isfile(job.target)  # noqa: PTH113

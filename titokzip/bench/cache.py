@@ -14,6 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from titokzip.errors import TitokzipError
+from titokzip.files import cache_folder
 
 _FILE = "bench.sqlite"
 _LAYOUT = 1  # of the keys
@@ -26,8 +27,7 @@ class CacheError(TitokzipError):
 def default_folder() -> Path:
     """Name the folder: $TITOKZIP_BENCH_CACHE, by default ~/.cache/titokzip/bench."""
     own = os.environ.get("TITOKZIP_BENCH_CACHE")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111
-    return Path(own) if own else cache / "titokzip" / "bench"
+    return Path(own) if own else cache_folder() / "titokzip" / "bench"
 
 
 def hash_of(*parts: object) -> str:

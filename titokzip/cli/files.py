@@ -35,15 +35,14 @@ def plan(
     files: tuple[str, ...], suffixes: Collection[str], rename: Rename, options: FileOptions
 ) -> "list[Job]":
     """Pair every input with its output, or refuse what makes no sense (exit 2)."""
-    from titokzip.batch import Job, find, pair
+    from titokzip.batch import Job, find, is_done, pair
 
     stdout = _to_stdout(files, options)
     folder = Path(options.output_dir) if options.output_dir is not None else None
     if files == ("-",):
         named = options.output or (folder and folder / rename(Path("stdin"), False))
-        target = None if stdout else Path(named or "")
-        done = options.skip_existing and target is not None and target.is_file()
-        jobs = [] if done else [Job(None, target)]
+        job = Job(None, None if stdout else Path(named or ""))
+        jobs = [] if options.skip_existing and is_done(job) else [job]
     else:
         found = list(find(files, suffixes, options.recursive))
         if options.output is not None and len(found) > 1:

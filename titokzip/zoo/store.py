@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from titokzip.errors import ModelError
+from titokzip.files import cache_folder
 from titokzip.zoo import embedded, installed
 from titokzip.zoo.catalog import RELEASES, of_fingerprint, refuse_continuous
 from titokzip.zoo.generators import GENERATORS
@@ -19,11 +20,9 @@ _SUFFIXES = (".safetensors", installed.SUFFIX)
 def folders() -> list[Path]:
     """List where models are looked for: the user's folder, then what came with the package.
 
-    The user's is $TITOKZIP_MODELS, by default ~/.cache/titokzip/models. Where nobody is at home,
-    "~" is a folder that is not there.
+    The user's is $TITOKZIP_MODELS, by default ~/.cache/titokzip/models.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111
-    own = Path(os.environ.get("TITOKZIP_MODELS") or cache / "titokzip" / "models")
+    own = Path(os.environ.get("TITOKZIP_MODELS") or cache_folder() / "titokzip" / "models")
     package = Path(__file__).parent.parent
     shipped, checkout = package / "weights", package.parent / "weights"
     return [own, shipped if shipped.is_dir() else checkout]
